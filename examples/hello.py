@@ -1,0 +1,3 @@
+import mmpi
+rank, size = mmpi.init()
+print("Hello World from Process %s of %s" % (rank, size))

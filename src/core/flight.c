@@ -1,0 +1,238 @@
+/* The door to MPI, and the record of who went through it. */
+#define _GNU_SOURCE
+#include "core.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+typedef struct { Page page; Ring rings[THREADS]; } Flight;
+
+static Flight private_flight;           /* until the file is mapped, or where it cannot be */
+static Flight *flight = &private_flight;
+static char file_name[4096];
+static __thread Ring *my_ring __attribute__((tls_model("initial-exec")));
+
+volatile int mpi_state;
+const Call *failed_call;
+void (*recorder_enter)(const Call *), (*recorder_leave)(const Call *);
+
+const char *const operation_names[] = {
+#define MPI(type, name, parameters) "MPI_" #name,
+#include "abi/functions.h"
+#undef MPI
+};
+
+static int64_t now(clockid_t clock)
+{
+    struct timespec t;
+    clock_gettime(clock, &t);
+    return t.tv_sec * INT64_C(1000000000) + t.tv_nsec;
+}
+
+/* --- rings ------------------------------------------------------------------------------------------------ */
+
+static pthread_key_t ring_key;
+
+static void free_ring(void *ring) { ((Ring *)ring)->thread = 0; }
+
+/* The ring of this thread: a free one; with more threads than rings, the last is shared. Under the GIL. */
+static Ring *take_ring(void)
+{
+    int i = 0;
+    while (i < THREADS - 1 && flight->rings[i].thread) i++;
+    my_ring = &flight->rings[i];
+    my_ring->thread = (int32_t)syscall(SYS_gettid);
+    pthread_setspecific(ring_key, my_ring);
+    return my_ring;
+}
+
+uint64_t last_sequence(void)
+{
+    Ring *ring = my_ring;
+    return ring ? ring->ring[(ring->calls - 1) % RING].sequence : 0;
+}
+
+int threads_waiting(void)
+{
+    int n = 0;
+    for (int i = 0; i < THREADS; i++) n += &flight->rings[i] != my_ring && flight->rings[i].twin;
+    return n;
+}
+
+int threads_inside(char *names, size_t size)
+{
+    int n = 0;
+    *names = 0;
+    for (int i = 0; i < THREADS; i++) {
+        Ring *ring = &flight->rings[i];
+        if (ring == my_ring || !ring->thread || ring->depth <= 0 || ring->twin) continue;
+        size_t used = strlen(names);
+        snprintf(names + used, size - used, "%s%s", n++ ? ", " : "", operation_names[ring->ring[(ring->calls - 1) % RING].operation]);
+    }
+    return n;
+}
+
+/* --- the door --------------------------------------------------------------------------------------------- */
+
+int enter(Door *door, int operation, const Note *note)
+{
+    if (mpi_state != RUNNING && refuse(operation)) return RAISED;
+    Context *comm = note->comm;
+    if (comm && comm->broken && note->collective) {
+        PyErr_Format(MPIError, "%s: this communicator cannot be used for collectives any more: %s", operation_names[operation], comm->broken);
+        return RAISED;
+    }
+    Ring *ring = my_ring ? my_ring : take_ring();
+    uint64_t number = ++ring->calls;
+    Call *call = &ring->ring[(number - 1) % RING];
+    call->state = EMPTY;
+    call->sequence = door->sequence = (uint64_t)(ring - flight->rings) << 48 | number;
+    call->comm = comm ? comm->id : 0;
+    call->collective = note->collective ? ++comm->collectives : 0;
+    call->datatype = (uint64_t)(uintptr_t)note->type;
+    call->op = (uint64_t)(uintptr_t)note->op;
+    call->request = note->request;
+    call->started = now(CLOCK_MONOTONIC_COARSE);
+    call->bytes = note->bytes;
+    call->count = note->count;
+    call->got_bytes = -1;
+    call->operation = operation;
+    call->peer = note->peer;
+    call->tag = note->tag;
+    call->root = note->root;
+    call->got_source = call->got_tag = NONE;
+    call->requests = note->requests;
+    ring->depth++;
+    __atomic_store_n(&call->state, INSIDE, __ATOMIC_RELEASE);
+    door->ring = ring;
+    door->call = call;
+    if (recorder_enter) recorder_enter(call);
+    door->thread = PyEval_SaveThread();
+    return 0;
+}
+
+void leave(Door *door, int rc, const MPI_Status *status)
+{
+    Call *call = door->call;
+    door->ring->depth--;
+    if (call->sequence == door->sequence) {     /* else more calls than the ring holds were made inside this one */
+        if (status && !rc) {
+            call->got_source = status->MPI_SOURCE;
+            call->got_tag = status->MPI_TAG;
+            call->got_bytes = status_bytes(status);
+        }
+        call->rc = rc;
+        __atomic_store_n(&call->state, DONE, __ATOMIC_RELEASE);
+    }
+    PyEval_RestoreThread(door->thread);
+    if (rc) failed_call = call;
+    if (recorder_leave) recorder_leave(call);
+}
+
+static void library_version(char *text, size_t size)
+{
+    char version[MPI_MAX_LIBRARY_VERSION_STRING + 1] = "";
+    int length;
+    MPI_Get_library_version(version, &length);
+    snprintf(text, size, "%.*s", (int)strcspn(version, "\n,"), version);
+}
+
+static const char *version_with(const char *name)
+{
+    static const char *const since_4[] = {"Session", "Psend", "Precv", "Pready", "Parrived", "Isendrecv", "_init", "Info_create_env", "Info_get_string", "idup_with_info", "_c"};
+    static const char *const since_41[] = {"_buffer", "Status_get", "Status_set_", "Request_get_status_", "Remove_error", "value_index", "hw_resource"};
+    if (strstr(name, "Abi_") || strstr(name, "_toint") || strstr(name, "_fromint")) return "5.0";
+    for (size_t i = 0; i < sizeof since_41 / sizeof *since_41; i++) if (strstr(name, since_41[i])) return "4.1";
+    for (size_t i = 0; i < sizeof since_4 / sizeof *since_4; i++) if (strstr(name, since_4[i])) return "4.0";
+    return "3.1";
+}
+
+int lacking(int operation)
+{
+    char version[80];
+    library_version(version, sizeof version);
+    PyErr_Format(PyExc_NotImplementedError, "%s is not in this MPI library (%s); MPI %s has it",
+                 operation_names[operation], version, version_with(operation_names[operation]));
+    return RAISED;
+}
+
+int refuse(int operation)
+{
+    if (operation == OP_MPI_Init_thread && mpi_state == NOT_STARTED) return 0;
+    static const char *const why[] = {
+        [NOT_STARTED] = "called before MPI was initialized: call mmpi.init() first",
+        [FINALIZED] = "called after MPI was finalized",
+        [FORKED] = "called in a forked child of a rank: a child is not a rank; communicate in the parent"};
+    PyErr_Format(MPIError, "%s %s", operation_names[operation], why[mpi_state == RUNNING ? NOT_STARTED : mpi_state]);
+    return RAISED;
+}
+
+/* --- the file --------------------------------------------------------------------------------------------- */
+
+void set_exit_status(int status) { flight->page.head.status = status; }
+
+void describe_rank(int rank, int size)
+{
+    Head *head = &flight->page.head;
+    head->rank = rank;
+    head->size = size;
+    head->initialized = 1;
+    library_version(head->library, sizeof head->library);
+}
+
+const Head *flight_head(void) { return &flight->page.head; }
+
+static void describe_process(Head *head)
+{
+    memcpy(head->magic, "mmpi-fly", sizeof head->magic);
+    head->version = FLIGHT_VERSION;
+    head->head = FLIGHT_HEAD;
+    head->threads = THREADS;
+    head->ring = RING;
+    head->pid = getpid();
+    head->rank = head->size = head->status = -1;
+    head->started = now(CLOCK_REALTIME);
+    head->operations = OPERATIONS;
+    gethostname(head->host, sizeof head->host - 1);
+}
+
+/* Map "<folder>/<pid>.page". Without a folder, or where it is full, the record stays private: a full file system
+ * must not kill us later by SIGBUS, so the blocks are taken first. */
+int open_flight(const char *folder)
+{
+    static int keys;
+    if (!keys && pthread_key_create(&ring_key, free_ring)) { PyErr_SetString(PyExc_OSError, "no thread key left"); return -1; }
+    keys = 1;
+    Flight *mapped = MAP_FAILED;
+    if (folder && *folder && snprintf(file_name, sizeof file_name, "%s/%d.page", folder, (int)getpid()) < (int)sizeof file_name) {
+        int file = open(file_name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+        if (file >= 0 && posix_fallocate(file, 0, sizeof *mapped) == 0)
+            mapped = mmap(NULL, sizeof *mapped, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+        if (file >= 0 && mapped == MAP_FAILED) unlink(file_name);
+        if (file >= 0) close(file);
+    }
+    if (mapped == MAP_FAILED) *file_name = 0;
+    else flight = mapped;
+    my_ring = NULL;
+    describe_process(&flight->page.head);
+    return 0;
+}
+
+void close_flight(void)
+{
+    flight->page.head.finalized = 1;
+    if (*file_name) unlink(file_name);
+    char *slash = strrchr(file_name, '/');
+    if (!slash) return;
+    *slash = 0;
+    rmdir(file_name);                   /* the last of the job on this host takes the folder along */
+    *file_name = 0;
+}

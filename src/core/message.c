@@ -1,0 +1,65 @@
+/* Messages: matched by a probe, to be received by nobody else. */
+#include "core.h"
+
+PyTypeObject *MessageType;
+
+PyObject *matched(PyTypeObject *type, Comm *comm, int wait, int source, int tag, Status *status)
+{
+    MPI_Message handle; MPI_Status s; int found = 0;
+    int rc = probe(comm, wait ? OP_MPI_Mprobe : OP_MPI_Improbe, wait, 1, source, tag, &handle, &s, &found);
+    if (rc || !found) return finish(NULL, rc);
+    set_status(status, &s);
+    Message *self = new_handle(type, &handle);
+    if (self) self->source = s.MPI_SOURCE;
+    return (PyObject *)self;
+}
+
+CLASSMETHOD(Message, Probe, "comm, source=ANY_SOURCE, tag=ANY_TAG, status=None", "Wait for a message and take it.")
+{
+    Frame frame; Comm *comm; Status *status = NULL; int source = MPI_ANY_SOURCE, tag = MPI_ANY_TAG;
+    if (PARSE(&frame, to_comm, &comm, to_int, &source, to_int, &tag, to_status, &status)) return finish(&frame, RAISED);
+    return finish_with(&frame, 0, matched(self, comm, 1, source, tag, status));
+}
+
+CLASSMETHOD(Message, Iprobe, "comm, source=ANY_SOURCE, tag=ANY_TAG, status=None", "Take a message if one is there, else None.")
+{
+    Frame frame; Comm *comm; Status *status = NULL; int source = MPI_ANY_SOURCE, tag = MPI_ANY_TAG;
+    if (PARSE(&frame, to_comm, &comm, to_int, &source, to_int, &tag, to_status, &status)) return finish(&frame, RAISED);
+    return finish_with(&frame, 0, matched(self, comm, 0, source, tag, status));
+}
+
+/* a message from PROC_NULL takes no buffer */
+static int need_source(const Message *self, const Frame *frame, Buffer *m)
+{
+    return need_peer(frame, "buf", m, self->handle == MPI_MESSAGE_NO_PROC ? MPI_PROC_NULL : self->source);
+}
+
+METHOD(Message, Recv, "buf, status=None", "Receive the message into a buffer.")
+{
+    Frame frame; Buffer m; Status *status = NULL; MPI_Status s = empty_status();
+    MPI_Message handle = self->handle;
+    int rc = PARSE(&frame, write_buffer, &m, to_status, &status) || need_source(self, &frame, &m) ? RAISED : 0;
+    if (!rc) EXCHANGE_C(rc, &frame, NOTE(MOVES(m), .peer = self->source), &s, MPI_Mrecv, MPI_Imrecv, m.addr, m.count, m.type, &handle);
+    if (rc != RAISED) { self->handle = handle; set_status(status, &s); }
+    return finish(&frame, rc);
+}
+
+METHOD(Message, Irecv, "buf", "Start to receive the message into a buffer.")
+{
+    Buffer m; int rc = RAISED;
+    MPI_Message handle = self->handle;
+    Request *r = new_request(new_frame());
+    if (!r || PARSE(r->frame, write_buffer, &m) || need_source(self, r->frame, &m)) return started(r, rc);
+    CALL_C(rc, NOTE(MOVES(m), .peer = self->source), MPI_Imrecv, m.addr, m.count, m.type, &handle, &r->handle);
+    if (!rc) self->handle = handle;
+    return started(r, rc);
+}
+
+static PyGetSetDef getters[] = {HANDLE_GETROW, END_OF_GETROWS};
+static PyMethodDef methods[] = {
+    HANDLE_ROWS, CLASSROW(Message, Probe), CLASSROW(Message, Iprobe), ROW(Message, Recv), ROW(Message, Irecv), END_OF_ROWS};
+static PyType_Slot slots[] = {
+    HANDLE_SLOTS, {Py_tp_getset, getters}, {Py_tp_methods, methods}, {Py_tp_doc, "A message that was matched and waits to be received."}, {0, NULL}};
+static PyType_Spec spec = {"mmpi.MPI.Message", sizeof(Message), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE, slots};
+
+int add_message_type(PyObject *module) { return add_type(module, &MessageType, &spec, NULL, methods); }

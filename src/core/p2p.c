@@ -1,0 +1,193 @@
+/* Point-to-point communication (MPI 5.0, chapter 3). */
+#include "core.h"
+
+#define TO_PEER(m, to, with) NOTE(ON(self), MOVES(m), .peer = to, .tag = with)
+
+/* the four modes, blocking and nonblocking */
+#define SENDING(name, twin, doc)                                                                          \
+    METHOD(Comm, name, "buf, dest, tag=0", doc " Return when the buffer may be reused.")                  \
+    {                                                                                                     \
+        Frame frame; Buffer m; int dest, tag = 0;                                                         \
+        int rc = PARSE(&frame, read_buffer, &m, to_int, &dest, to_int, &tag) || need_peer(&frame, "buf", &m, dest) ? RAISED : 0; \
+        if (!rc) SEND_C(rc, &frame, TO_PEER(m, dest, tag), MPI_##name, MPI_##twin, m.bytes,               \
+                        m.addr, m.count, m.type, dest, tag, self->handle);                                \
+        return finish(&frame, rc);                                                                        \
+    }                                                                                                     \
+    METHOD(Comm, twin, "buf, dest, tag=0", "Start to: " doc " Wait for the request before the buffer is reused.") \
+    {                                                                                                     \
+        Buffer m; int dest, tag = 0, rc = RAISED;                                                         \
+        Request *r = new_request(new_frame());                                                            \
+        if (!r || PARSE(r->frame, read_buffer, &m, to_int, &dest, to_int, &tag) || need_peer(r->frame, "buf", &m, dest)) return started(r, rc); \
+        CALL_C(rc, TO_PEER(m, dest, tag), MPI_##twin, m.addr, m.count, m.type, dest, tag, self->handle, &r->handle); \
+        return started(r, rc);                                                                            \
+    }
+
+SENDING(Send, Isend, "Send a buffer.")
+SENDING(Ssend, Issend, "Send a buffer; synchronous: its receive has begun when this ends.")
+SENDING(Bsend, Ibsend, "Send a buffer through the attached one.")
+SENDING(Rsend, Irsend, "Send a buffer to a receive that is already posted.")
+
+METHOD(Comm, Recv, "buf, source=ANY_SOURCE, tag=ANY_TAG, status=None", "Receive into a buffer.")
+{
+    Frame frame; Buffer m; Status *status = NULL; MPI_Status s = empty_status(); int source = MPI_ANY_SOURCE, tag = MPI_ANY_TAG;
+    int rc = PARSE(&frame, write_buffer, &m, to_int, &source, to_int, &tag, to_status, &status) || need_peer(&frame, "buf", &m, source) ? RAISED : 0;
+    if (!rc) RECEIVE_C(rc, &frame, TO_PEER(m, source, tag), &s, MPI_Recv, MPI_Irecv, m.addr, m.count, m.type, source, tag, self->handle);
+    if (rc != RAISED) set_status(status, &s);
+    return finish(&frame, rc);
+}
+
+METHOD(Comm, Irecv, "buf, source=ANY_SOURCE, tag=ANY_TAG", "Start to receive into a buffer.")
+{
+    Buffer m; int source = MPI_ANY_SOURCE, tag = MPI_ANY_TAG, rc = RAISED;
+    Request *r = new_request(new_frame());
+    if (!r || PARSE(r->frame, write_buffer, &m, to_int, &source, to_int, &tag) || need_peer(r->frame, "buf", &m, source)) return started(r, rc);
+    CALL_C(rc, TO_PEER(m, source, tag), MPI_Irecv, m.addr, m.count, m.type, source, tag, self->handle, &r->handle);
+    return started(r, rc);
+}
+
+/* --- send and receive in one ------------------------------------------------------------------------------ */
+
+typedef struct { MPI_Request both[2]; MPI_Status statuses[2]; int done, rc; } Pair;
+
+static int test_pair(void *pair)
+{
+    Pair *p = pair;
+    p->rc = MPI_Testall(2, p->both, &p->done, p->statuses);
+    return p->done || p->rc;
+}
+
+/* an error of either half is the error of the whole */
+static int pair_error(const Pair *p)
+{
+    int class = MPI_SUCCESS;
+    if (p->rc) MPI_Error_class(p->rc, &class);
+    if (class != MPI_ERR_IN_STATUS) return p->rc;
+    for (int i = 0; i < 2; i++)
+        if (p->statuses[i].MPI_ERROR != MPI_SUCCESS && p->statuses[i].MPI_ERROR != MPI_ERR_PENDING) return p->statuses[i].MPI_ERROR;
+    return p->rc;
+}
+
+/* a signal handler raised: the receive is taken back, the send goes on with the frame */
+static void abandon(Frame *frame, Pair *p)
+{
+    PyObject *type, *value, *trace;
+    PyErr_Fetch(&type, &value, &trace);
+    if (p->both[0] != MPI_REQUEST_NULL && MPI_Cancel(&p->both[0]) == MPI_SUCCESS) MPI_Wait(&p->both[0], MPI_STATUS_IGNORE);
+    Frame *heap = p->both[1] != MPI_REQUEST_NULL ? evacuate(frame) : NULL;
+    if (heap) park(p->both[1], heap);
+    PyErr_Restore(type, value, trace);
+}
+
+/* Irecv and Isend, tested together: like every receive, this may wait without bound */
+static int exchange(Frame *frame, const Note *note, Pair *p, const Buffer *out, int dest, int sendtag, const Buffer *in, int source, int recvtag, MPI_Comm comm)
+{
+    Door door;
+    int rc = enter(&door, OP_MPI_Sendrecv, note);
+    if (rc) return rc;
+    *p = (Pair){{MPI_REQUEST_NULL, MPI_REQUEST_NULL}, {empty_status(), empty_status()}, 0, 0};
+    rc = PICK_C(MPI_Irecv, in->addr, in->count, in->type, source, recvtag, comm, &p->both[0]);
+    if (!rc && (rc = PICK_C(MPI_Isend, out->addr, out->count, out->type, dest, sendtag, comm, &p->both[1])) != 0) {
+        MPI_Cancel(&p->both[0]);
+        MPI_Wait(&p->both[0], MPI_STATUS_IGNORE);
+    }
+    if (!rc && !(rc = poll_until(&door, test_pair, p))) rc = pair_error(p);
+    leave(&door, rc, &p->statuses[0]);
+    if (rc == RAISED) abandon(frame, p);
+    return rc;
+}
+
+METHOD(Comm, Sendrecv, "sendbuf, dest, sendtag=0, recvbuf=None, source=ANY_SOURCE, recvtag=ANY_TAG, status=None", "Send and receive at once.")
+{
+    Frame frame; Buffer out, in = {.type = MPI_DATATYPE_NULL}; Status *status = NULL; Pair p;
+    int dest, sendtag = 0, source = MPI_ANY_SOURCE, recvtag = MPI_ANY_TAG;
+    if (PARSE(&frame, read_buffer, &out, to_int, &dest, to_int, &sendtag, write_buffer, &in, to_int, &source, to_int, &recvtag, to_status, &status) ||
+        need_peer(&frame, "sendbuf", &out, dest) || need_peer(&frame, "recvbuf", &in, source)) return finish(&frame, RAISED);
+    int rc = exchange(&frame, TO_PEER(out, dest, sendtag), &p, &out, dest, sendtag, &in, source, recvtag, self->handle);
+    if (rc != RAISED) set_status(status, &p.statuses[0]);
+    return finish(&frame, rc);
+}
+
+METHOD(Comm, Sendrecv_replace, "buf, dest, sendtag=0, source=ANY_SOURCE, recvtag=ANY_TAG, status=None", "Send a buffer and receive into it.")
+{
+    Frame frame; Buffer m; Status *status = NULL; MPI_Status s = empty_status();
+    int dest, sendtag = 0, source = MPI_ANY_SOURCE, recvtag = MPI_ANY_TAG;
+    int rc = PARSE(&frame, write_buffer, &m, to_int, &dest, to_int, &sendtag, to_int, &source, to_int, &recvtag, to_status, &status) ||
+             (source != MPI_PROC_NULL && need_peer(&frame, "buf", &m, dest)) || need_peer(&frame, "buf", &m, source) ? RAISED : 0;
+    if (rc) return finish(&frame, rc);
+    if (MPI_Isendrecv_replace)
+        EXCHANGE_C(rc, &frame, TO_PEER(m, dest, sendtag), &s, MPI_Sendrecv_replace, MPI_Isendrecv_replace, m.addr, m.count, m.type, dest, sendtag, source, recvtag, self->handle);
+    else
+        CALL_C(rc, TO_PEER(m, dest, sendtag), MPI_Sendrecv_replace, m.addr, m.count, m.type, dest, sendtag, source, recvtag, self->handle, &s);
+    if (rc != RAISED) set_status(status, &s);
+    return finish(&frame, rc);
+}
+
+/* --- probes ----------------------------------------------------------------------------------------------- */
+
+typedef struct { MPI_Comm comm; MPI_Message message; MPI_Status status; int source, tag, found, rc; } Probe;
+
+static int test_probe(void *probe)
+{
+    Probe *p = probe;
+    p->rc = MPI_Iprobe(p->source, p->tag, p->comm, &p->found, &p->status);
+    return p->found || p->rc;
+}
+
+static int test_mprobe(void *probe)
+{
+    Probe *p = probe;
+    p->rc = MPI_Improbe(p->source, p->tag, p->comm, &p->found, &p->message, &p->status);
+    return p->found || p->rc;
+}
+
+int probe(Comm *self, int operation, int wait, int matched, int source, int tag, MPI_Message *message, MPI_Status *status, int *found)
+{
+    Door door;
+    Probe p = {.comm = self->handle, .message = MPI_MESSAGE_NULL, .status = empty_status(), .source = source, .tag = tag};
+    int (*test)(void *) = matched ? test_mprobe : test_probe;
+    int rc = enter(&door, operation, NOTE(ON(self), .peer = source, .tag = tag));
+    if (rc) return rc;
+    if (wait) rc = poll_until(&door, test, &p);
+    else test(&p);
+    if (!rc) rc = p.rc;
+    leave(&door, rc, p.found ? &p.status : NULL);
+    *message = p.message;
+    *status = p.status;
+    *found = p.found;
+    return rc;
+}
+
+METHOD(Comm, Probe, "source=ANY_SOURCE, tag=ANY_TAG, status=None", "Wait until a message could be received.")
+{
+    Frame frame; Status *status = NULL; MPI_Status s; MPI_Message none; int source = MPI_ANY_SOURCE, tag = MPI_ANY_TAG, found;
+    int rc = PARSE(&frame, to_int, &source, to_int, &tag, to_status, &status);
+    if (!rc && !(rc = probe(self, OP_MPI_Probe, 1, 0, source, tag, &none, &s, &found))) set_status(status, &s);
+    return finish_with(&frame, rc, PyBool_FromLong(1));
+}
+
+METHOD(Comm, Iprobe, "source=ANY_SOURCE, tag=ANY_TAG, status=None", "Say whether a message could be received.")
+{
+    Frame frame; Status *status = NULL; MPI_Status s; MPI_Message none; int source = MPI_ANY_SOURCE, tag = MPI_ANY_TAG, found = 0;
+    int rc = PARSE(&frame, to_int, &source, to_int, &tag, to_status, &status);
+    if (!rc && !(rc = probe(self, OP_MPI_Iprobe, 0, 0, source, tag, &none, &s, &found)) && found) set_status(status, &s);
+    return finish_with(&frame, rc, PyBool_FromLong(found));
+}
+
+METHOD(Comm, Mprobe, "source=ANY_SOURCE, tag=ANY_TAG, status=None", "Wait for a message and take it, to be received by Message.Recv.")
+{
+    Frame frame; Status *status = NULL; int source = MPI_ANY_SOURCE, tag = MPI_ANY_TAG;
+    if (PARSE(&frame, to_int, &source, to_int, &tag, to_status, &status)) return finish(&frame, RAISED);
+    return finish_with(&frame, 0, matched(MessageType, self, 1, source, tag, status));
+}
+
+METHOD(Comm, Improbe, "source=ANY_SOURCE, tag=ANY_TAG, status=None", "Take a message if one is there, to be received by Message.Recv; else None.")
+{
+    Frame frame; Status *status = NULL; int source = MPI_ANY_SOURCE, tag = MPI_ANY_TAG;
+    if (PARSE(&frame, to_int, &source, to_int, &tag, to_status, &status)) return finish(&frame, RAISED);
+    return finish_with(&frame, 0, matched(MessageType, self, 0, source, tag, status));
+}
+
+PyMethodDef p2p_methods[] = {
+    ROW(Comm, Send), ROW(Comm, Isend), ROW(Comm, Ssend), ROW(Comm, Issend), ROW(Comm, Bsend), ROW(Comm, Ibsend), ROW(Comm, Rsend),
+    ROW(Comm, Irsend), ROW(Comm, Recv), ROW(Comm, Irecv), ROW(Comm, Sendrecv), ROW(Comm, Sendrecv_replace), ROW(Comm, Probe),
+    ROW(Comm, Iprobe), ROW(Comm, Mprobe), ROW(Comm, Improbe), END_OF_ROWS};

@@ -1,0 +1,135 @@
+/* Waiting: block in MPI, or test the nonblocking twin until it is done, as the policy of this rank says.
+ *
+ * No twin exists for window synchronization, files, Split, Create, Create_cart, Spawn, Finalize: these block in MPI. */
+#define _GNU_SOURCE
+#include "core.h"
+#include <sched.h>
+#include <time.h>
+#include <unistd.h>
+
+int wait_policy, typed_twins;
+volatile int ending;
+
+enum { EAGER = 16384 };                 /* bytes that every library sends without waiting for the receiver */
+enum { TURNS = 64 };                    /* between two looks at the clock */
+#define SECOND INT64_C(1000000000)
+
+static int64_t coarse(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
+    return t.tv_sec * SECOND + t.tv_nsec;
+}
+
+/* Sends that may wait without bound go by the twin, so that signals are seen; in other threads all of them do, so that
+ * they can be taken back at exit. */
+int by_twin(const Door *door, MPI_Count bytes)
+{
+    return wait_policy != BLOCK || bytes > EAGER || door->ring->thread != flight_head()->pid;
+}
+
+/* --- a signal came ---------------------------------------------------------------------------------------- */
+
+static PyObject *late_type, *late_value, *late_trace;   /* raised at the next check, since the call succeeded */
+
+static int raise_late(void *unused)
+{
+    (void)unused;
+    PyErr_Restore(late_type, late_value, late_trace);
+    late_type = late_value = late_trace = NULL;
+    return -1;
+}
+
+/* take back a receive; 0 if it was done after all */
+static int take_back(MPI_Request *request, MPI_Status *status)
+{
+    MPI_Status own;
+    int cancelled = 0;
+    if (MPI_Cancel(request) || MPI_Wait(request, &own) || MPI_Test_cancelled(&own, &cancelled)) return RAISED;
+    if (cancelled) return RAISED;
+    if (status != MPI_STATUS_IGNORE) *status = own;
+    PyErr_Fetch(&late_type, &late_value, &late_trace);
+    return Py_AddPendingCall(raise_late, NULL) ? RAISED : 0;
+}
+
+/* The GIL is held, an exception is set: undo the call as far as it can be undone. */
+static int interrupted(Frame *frame, int kind, MPI_Request *request, MPI_Status *status, Context *context)
+{
+    PyObject *type, *value, *trace;
+    if (kind == TO_WAIT) return RAISED;                 /* the request lives on */
+    if (kind == TO_RECEIVE) return take_back(request, status);
+    if (kind == TOGETHER) context->broken = "a collective on it was interrupted";
+    PyErr_Fetch(&type, &value, &trace);
+    Frame *heap = evacuate(frame);
+    if (heap) park(*request, heap);
+    PyErr_Clear();
+    PyErr_Restore(type, value, trace);
+    return RAISED;
+}
+
+/* --- the loop --------------------------------------------------------------------------------------------- */
+
+/* the process ends and this is not its main thread: take the request back, and never return to Python */
+static void let_go(Ring *ring, MPI_Request *request, int kind)
+{
+    if (request && kind == TO_RECEIVE) MPI_Cancel(request);
+    if (request && kind != TO_WAIT) MPI_Request_free(request);
+    ring->depth = ring->twin = 0;
+    for (;;) pause();
+}
+
+typedef struct { int64_t since, looked; unsigned turns; int nap; } Patience;
+
+static void rest(Patience *p)
+{
+    if (wait_policy == BLOCK) return;
+    if (wait_policy == YIELD || !p->since || coarse() - p->since < SECOND) { sched_yield(); return; }
+    usleep((useconds_t)(p->nap = p->nap < 50 ? 50 : p->nap < 1000 ? p->nap * 5 / 4 : 1000));
+}
+
+/* between two tests; RAISED if a signal handler raised (the GIL is held then, and again released by the caller) */
+static int between(Door *door, Patience *p)
+{
+    rest(p);
+    if (++p->turns % TURNS && !p->nap) return 0;
+    int64_t time = coarse();
+    if (!p->since) p->since = p->looked = time;
+    if (time - p->looked < SECOND / 20 || door->ring->thread != flight_head()->pid) return 0;
+    p->looked = time;
+    PyEval_RestoreThread(door->thread);
+    if (PyErr_CheckSignals()) return RAISED;
+    door->thread = PyEval_SaveThread();
+    return 0;
+}
+
+int drive(Door *door, Frame *frame, int rc, int kind, MPI_Request *request, MPI_Status *status, Context *context)
+{
+    Patience p = {0, 0, 0, 0};
+    int done = 0, main_thread = door->ring->thread == flight_head()->pid;
+    door->ring->twin = 1;
+    while (!rc && !(rc = MPI_Test(request, &done, status)) && !done) {
+        if (ending && !main_thread) let_go(door->ring, request, kind);
+        if (!between(door, &p)) continue;
+        rc = interrupted(frame, kind, request, status, context);
+        door->thread = PyEval_SaveThread();
+        break;
+    }
+    door->ring->twin = 0;
+    return rc;
+}
+
+int poll_until(Door *door, int (*test)(void *), void *what)
+{
+    Patience p = {0, 0, 0, 0};
+    int done, rc = 0, main_thread = door->ring->thread == flight_head()->pid;
+    door->ring->twin = 1;
+    while ((done = test(what)) == 0) {
+        if (ending && !main_thread) let_go(door->ring, NULL, TO_WAIT);
+        if (!between(door, &p)) continue;
+        rc = RAISED;
+        door->thread = PyEval_SaveThread();
+        break;
+    }
+    door->ring->twin = 0;
+    return rc;
+}

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The command `mmpi`, also `python -m mmpi`."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from collections.abc import Callable, Sequence
+
+HELP = """\
+usage: mmpi COMMAND [arguments]
+       python -m mmpi COMMAND [arguments]
+
+commands:
+  run        run a program on several ranks:  mmpi run -n 4 program.py
+  info       say which MPI library is used, and why
+
+  mmpi COMMAND --help tells more about a command; mmpi --version prints the version.
+"""
+
+
+# Each command loads its part of the package when it is used, so that `mmpi info` needs nothing of `mmpi run`.
+def _run(argv: Sequence[str]) -> int:
+    from mmpi.launch import command
+
+    return command.main(argv)
+
+
+def _info(argv: Sequence[str]) -> int:
+    from mmpi import info
+
+    return info.main(argv)
+
+
+COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {"run": _run, "info": _info}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command that `argv` (by default the process's arguments) names; return the exit status."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words:
+        print(HELP, end="", file=sys.stderr)
+        return 2
+    name, arguments = words[0], words[1:]
+    if name in COMMANDS:
+        return COMMANDS[name](arguments)
+    if name in ("-h", "--help", "help"):
+        print(HELP, end="")
+        return 0
+    if name in ("-V", "--version"):
+        print(f"mmpi {version()}")
+        return 0
+    what = "option" if name.startswith("-") else "command"
+    print(f"mmpi: unknown {what} {name}; the commands are: {', '.join(COMMANDS)}", file=sys.stderr)
+    close = difflib.get_close_matches(name, COMMANDS, 1)
+    print(f"mmpi: did you mean `mmpi {close[0]}`?" if close else "mmpi: `mmpi --help` tells more", file=sys.stderr)
+    return 2
+
+
+def version() -> str:
+    """The version of the installed package."""
+    from importlib import metadata
+
+    try:
+        return metadata.version("maroonmpi")
+    except metadata.PackageNotFoundError:
+        return "(not installed)"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

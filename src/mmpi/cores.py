@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""How many cores this process may use."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+
+
+def usable_cores() -> int:
+    """The cores this process may use: its affinity, cut down by the CPU quota of its cgroups."""
+    cores = len(os.sched_getaffinity(0))
+    quota = cpu_quota()
+    return max(1, min(cores, math.ceil(quota))) if quota else cores
+
+
+def cpu_quota(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> float | None:
+    """The smallest CPU quota, in cores, of the cgroups (version 1 or 2) that this process is in."""
+    try:
+        lines = own.read_text().splitlines()
+    except OSError:
+        return None
+    quotas = []
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controllers == "" or "cpu" in controllers.split(","):
+            top = root if controllers == "" else root / controllers
+            # Inside a container the path is often that of the host, while its own group is mounted at the top.
+            for folder in {top, *(top / path.lstrip("/") / up for up in ups(path))}:
+                quotas.append(quota_of(folder))
+    return min((quota for quota in quotas if quota), default=None)
+
+
+def ups(path: str) -> list[str]:
+    """'' and one more '..' for each level of a path: the group itself and all groups above it."""
+    return ["/".join([".."] * level) for level in range(path.strip("/").count("/") + 1)]
+
+
+def quota_of(folder: Path) -> float | None:
+    """The CPU quota of one cgroup folder, in cores."""
+    try:
+        if (folder / "cpu.max").exists():
+            most, period = (folder / "cpu.max").read_text().split()
+        else:
+            most = (folder / "cpu.cfs_quota_us").read_text().strip()
+            period = (folder / "cpu.cfs_period_us").read_text().strip()
+    except (OSError, ValueError):
+        return None
+    return None if most in ("max", "-1") else int(most) / int(period)

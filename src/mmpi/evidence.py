@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Which MPI launcher started this process, if one did."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Launcher:
+    """The MPI launcher that started this process."""
+
+    executable: str
+    family: str | None  # mpich, openmpi, or None for one that serves all (Slurm, Flux, ...)
+    prefix: Path | None
+    variables: dict[str, str]
+    size: int | None  # of the world that it announces
+
+
+_TELLTALES = re.compile(
+    r"(PMI_(FD|PORT|RANK|SIZE|HOSTNAME)|PMIX_(RANK|NAMESPACE|VERSION)|HYDI_CONTROL_FD|I_MPI_HYDRA_UUID|PRTE_LAUNCHED|OMPI_VERSION"
+    r"|OMPI_COMM_WORLD_(RANK|SIZE)|OPAL_PREFIX|MPI_LOCALRANKID|SLURM_STEP_(ID|NUM_TASKS)|FLUX_(TASK_RANK|JOB_SIZE)"
+    r"|PALS_(RANKID|SIZE))$"
+)
+_FAMILIES = {"hydra": "mpich", "mpiexec": "mpich", "mpispawn": "mpich", "prte": "openmpi", "orte": "openmpi"}
+_SERVERS = ("slurmstepd", "flux-shell", "palsd", "mpirun", "jsmd")
+_WRAPPERS = re.compile(r"((ba|da|z|k)?sh|env|time|timeout|nice|numactl|taskset|strace|ltrace|gdb|perf|valgrind.*)$")
+_SIZES = {
+    "mpich": ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE"),
+    "openmpi": ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE"),
+}
+
+
+def launcher_family(name: str) -> str | None:
+    """The MPI whose launcher has this file name: mpich, openmpi, or None if the name does not tell."""
+    return next((family for start, family in _FAMILIES.items() if name.startswith(start)), None)
+
+
+def launcher_evidence() -> Launcher | None:
+    """The launcher that started this process, or None.
+
+    Its variables alone prove nothing, since a child that a rank starts inherits them: the parent must be a launcher
+    (or a shell or a tool below one), or the launcher's socket be open here, or the parent be invisible.
+    """
+    variables = {name: value for name, value in sorted(os.environ.items()) if _TELLTALES.match(name)}
+    executable = _parent_launcher()
+    if executable is None and _socket_is_open():
+        executable = ""
+    family = launcher_family(os.path.basename(executable or ""))
+    if executable is None or not (family or variables):
+        return None
+    if not executable and "HYDI_CONTROL_FD" in variables:
+        family = "mpich"
+    prefix = Path(executable).parent.parent if family and os.path.isabs(executable) else None
+    return Launcher(executable, family, prefix, variables, _announced_size(family))
+
+
+def _parent_launcher() -> str | None:
+    """The launcher above us: a path, a bare name where another user's, "" if our parent cannot be seen, else None."""
+    pid = os.getppid()
+    for _ in range(8):
+        executable = _executable(pid)
+        if not executable:
+            return "" if pid == os.getppid() else None
+        name = os.path.basename(executable)
+        if launcher_family(name) or name in _SERVERS:
+            return executable
+        if not _WRAPPERS.match(name):
+            return None
+        pid = _parent(pid)
+    return None
+
+
+def _executable(pid: int) -> str:
+    try:
+        return os.readlink(f"/proc/{pid}/exe")
+    except OSError:
+        pass
+    try:  # a daemon of another user, such as slurmstepd, still shows its name
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""
+
+
+def _parent(pid: int) -> int:
+    try:  # the name, in parentheses, may hold anything
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
+def _socket_is_open() -> bool:
+    try:
+        return stat.S_ISSOCK(os.fstat(int(os.environ["PMI_FD"])).st_mode)
+    except (KeyError, ValueError, OSError, OverflowError):
+        return False
+
+
+def _announced_size(family: str | None) -> int | None:
+    names = _SIZES.get(family or "", _SIZES["mpich"])
+    for name in (*names, "SLURM_STEP_NUM_TASKS", "FLUX_JOB_SIZE", "PALS_SIZE"):
+        value = os.environ.get(name, "")
+        if value.isdecimal():
+            return int(value)
+    return None

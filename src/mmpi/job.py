@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The folder of a job: where each rank's flight record lies while it runs."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+import socket
+
+
+def job_name() -> str:
+    """Eight hexadecimal digits that all ranks of this job on this host agree on, without communication."""
+    name = os.environ.get("MMPI_JOB")
+    if name:
+        return name
+    step = os.environ.get("SLURM_STEP_ID") and f"{os.environ.get('SLURM_JOB_ID')}.{os.environ['SLURM_STEP_ID']}"
+    what = os.environ.get("PMIX_NAMESPACE") or step or f"{socket.gethostname()} {os.getppid()} {_start_time(os.getppid())}"
+    return hashlib.sha256(what.encode()).hexdigest()[:8]
+
+
+def folder() -> str:
+    """The job's folder, made if need be; "" where none can be made, and the record stays private."""
+    path = os.environ.get("MMPI_JOB_DIR") or f"/dev/shm/mmpi-{os.getuid()}-{job_name()}"
+    with contextlib.suppress(FileExistsError, OSError):
+        os.mkdir(path, 0o700)
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return ""
+    return path if status.st_uid == os.getuid() and not status.st_mode & 0o077 else ""
+
+
+def sweep() -> None:
+    """Remove what ranks left behind that were killed: folders of this user in which no process of a page lives."""
+    prefix = f"mmpi-{os.getuid()}-"
+    with contextlib.suppress(OSError):
+        for entry in os.scandir("/dev/shm"):
+            if entry.name.startswith(prefix) and entry.is_dir(follow_symlinks=False):
+                _sweep_folder(entry.path)
+
+
+def _sweep_folder(path: str) -> None:
+    with contextlib.suppress(OSError):
+        names = os.listdir(path)
+        pages = [name for name in names if name.endswith(".page")]
+        if "run" in names or not pages:  # `mmpi run` looks after its own; one without pages may be starting
+            return
+        if not any(os.path.exists(f"/proc/{name.removesuffix('.page')}") for name in pages):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _start_time(pid: int) -> str:
+    """When a process was started, in clock ticks since boot."""
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[19]
+    except OSError:
+        return ""

@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Starting a job, ending it, and saying how it ended."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import IO
+
+from . import processes
+from .errors import LaunchError
+from .folder import Folder, remove_leftovers, sweep
+from .plans import FAMILIES, Plan
+from .programs import STDIN_PROGRAM
+
+GRACE = 1.0  # seconds from one means of ending a job to the next, harder one
+PR_SET_PDEATHSIG = 1
+
+Stream = int | IO[bytes] | IO[str] | None
+
+
+def start(
+    plan: Plan,
+    *,
+    stdin: Stream = None,
+    stdout: Stream = None,
+    stderr: Stream = None,
+    env: Mapping[str, str] | None = None,
+) -> Job:
+    """Start a planned job; the streams and `env` (by default the environment) mean the same as for `subprocess.Popen`.
+
+    Ranks are watched while `wait` or `poll` is called: their caller learns the status of the rank that failed first.
+    """
+    if plan.options.hosts:
+        raise LaunchError("running on other hosts is only planned so far", hint="--explain shows the plan")
+    sweep(os.path.dirname(plan.directory), os.getuid())
+    folder = Folder(plan.directory)
+    try:
+        if plan.options.stdin_program is not None:
+            folder.write(STDIN_PROGRAM, plan.options.stdin_program)
+        began = time.time()
+        # A session of its own: Ctrl-C reaches us alone, and we decide who gets which signal, in which order.
+        process = subprocess.Popen(
+            plan.argv,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            env=plan.environ(os.environ if env is None else env),
+            start_new_session=True,
+            preexec_fn=death_signal(),
+        )
+    except OSError as e:
+        folder.remove()
+        raise LaunchError(f"{plan.mpiexec}: cannot be executed: {e.strerror}", status=126) from e
+    except BaseException:
+        folder.remove()
+        raise
+    return Job(plan, process, folder, began)
+
+
+def death_signal() -> Callable[[], None] | None:
+    """What makes the launcher end its job if we are killed and cannot: the kernel sends it SIGTERM when we die.
+
+    The kernel means the thread that started it, so this is only done in the main thread. It costs no watching process.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return None
+    libc, parent = ctypes.CDLL(None), os.getpid()
+
+    def ask() -> None:
+        libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:  # it died in the meantime
+            os._exit(143)
+
+    return ask
+
+
+class Job:
+    """A running job."""
+
+    def __init__(self, plan: Plan, process: subprocess.Popen[bytes], folder: Folder, began: float) -> None:
+        self.plan = plan
+        self.pid = process.pid
+        self.stdin, self.stdout, self.stderr = process.stdin, process.stdout, process.stderr
+        self.returncode: int | None = None
+        self.ranks = processes.Ranks(process.pid, plan.ranks)
+        self.ending: Ending | None = None
+        self.adopts = False  # are all our other children orphans of this job?
+        self._process, self._folder, self._began = process, folder, began
+        self._pidfd = os.pidfd_open(process.pid)
+
+    def processes(self) -> list[int]:
+        """The pids of all processes of this job here, the launcher's among them."""
+        roots = self.ranks.alive()
+        if self._process.returncode is None:
+            roots.append(self.pid)
+        if self.adopts:
+            roots += processes.children(os.getpid())
+        return processes.of_job(self.plan.job, roots)
+
+    @property
+    def asked(self) -> int | None:
+        """The exit status that whoever ended the job has asked for."""
+        return self.ending.status if self.ending else None
+
+    def poll(self) -> int | None:
+        """The exit status of the job if it has ended, else None."""
+        return self.watch(0)
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for the end of the job and return its exit status; `subprocess.TimeoutExpired` if it takes longer."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while (status := self.watch(60 if deadline is None else deadline - time.monotonic())) is None:
+            if timeout is not None and deadline is not None and time.monotonic() >= deadline:
+                raise subprocess.TimeoutExpired(list(self.plan.argv), timeout)
+        return status
+
+    def watch(self, seconds: float, others: Iterable[int] = ()) -> int | None:
+        """Wait for the next event in the job, or on a descriptor of `others`; do what is due; the status if it ended."""
+        if self.returncode is None:
+            due = min((self.ending.due(), seconds) if self.ending else (seconds,))
+            self.ranks.watch(max(0.0, due), [self._pidfd, *others])
+            if self._process.poll() is not None:
+                self._finish()
+            elif self.ending:
+                self.ending.advance(self)
+            elif self.ranks.failure():
+                # Open MPI ends the job at once when a rank fails, MPICH waits for the others, perhaps forever. Here, the
+                # others have a moment to fail as well, and to say so.
+                self.ending = Ending(signal.SIGTERM, None, delay=GRACE)
+        return self.returncode
+
+    def end(self, signum: int, status: int) -> None:
+        """Begin to end the job, orderly at first; with this exit status. Go on by `wait` or `watch`."""
+        if self.returncode is None:
+            self.ending = Ending(signum, status)
+            self.ending.advance(self)
+
+    def hasten(self) -> None:
+        """End at once what `end` has begun to end."""
+        if self.ending:
+            self.ending.step = max(self.ending.step, 2)
+            self.ending.next = 0.0
+            self.ending.advance(self)
+
+    def kill(self) -> None:
+        """End every process of the job now and remove its folder; no error if it has ended."""
+        if self.returncode is None:
+            for pid in self.processes():
+                processes.send(pid, signal.SIGKILL)
+            self._process.wait()
+            self._finish()
+
+    def _finish(self) -> None:
+        """The launcher has ended: no process and no file of the job may stay."""
+        self.ranks.watch(0)
+        self._end_stragglers()
+        self.returncode = self.asked if self.asked is not None else status_of(self.ranks, self._process.returncode)
+        self.ranks.close()
+        os.close(self._pidfd)
+        self._folder.remove()
+        remove_leftovers(FAMILIES[self.plan.launcher].LEFTOVERS, os.getuid(), self._began)
+
+    def _end_stragglers(self) -> None:
+        for _ in range(200):
+            left = self.processes()
+            for pid in left:
+                processes.send(pid, signal.SIGKILL)
+            if not left:
+                break
+            time.sleep(0.02)
+
+
+class Ending:
+    """Ends a job step by step: a signal to the ranks, SIGTERM to all, SIGKILL to the ranks, then to the launcher too."""
+
+    def __init__(self, signum: int, status: int | None, delay: float = 0.0) -> None:
+        self.signum = signum
+        self.status = status
+        self.step = 0
+        self.next = time.monotonic() + delay
+
+    def due(self) -> float:
+        """Seconds until the next step."""
+        return self.next - time.monotonic()
+
+    def advance(self, job: Job) -> None:
+        """Take the next step if it is due."""
+        if self.due() > 0:
+            return
+        everything = job.processes()
+        launchers = [pid for pid in everything if processes.executable_name(pid).startswith(processes.LAUNCHERS)]
+        others = [pid for pid in everything if pid not in launchers]
+        if self.step == 0 and others:
+            for pid in others:
+                processes.send(pid, processes.fitting(pid, self.signum))
+        elif self.step <= 1:  # also if there are no ranks yet: then only the launcher can end the job
+            for pid in everything:
+                processes.send(pid, signal.SIGTERM)
+        else:
+            for pid in others if self.step == 2 else everything:
+                processes.send(pid, signal.SIGKILL)
+        self.step += 1
+        self.next = time.monotonic() + (GRACE if self.step <= 2 else GRACE / 2)
+
+
+def status_of(ranks: processes.Ranks, code: int) -> int:
+    """The exit status of a job: that of the rank that failed first, as far as it was seen, else what mpiexec says.
+
+    mpiexec's own status says less: hydra ORs those of all ranks and gives the bare number of a signal.
+    """
+    failure = ranks.failure()
+    told = code if code >= 0 else 128 - code
+    if failure is None or failure.status is None:
+        return told
+    if os.WIFEXITED(failure.status):
+        return os.WEXITSTATUS(failure.status)
+    signum = os.WTERMSIG(failure.status)
+    # MPI_Abort(7) in one rank: the launcher kills all ranks and ends with 7. So a rank that was killed is the cause only
+    # if the launcher tells of that signal too.
+    aborted = signum in (signal.SIGKILL, signal.SIGTERM) and told not in (0, 255, signum, 128 + signum)
+    return told if aborted else 128 + signum

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""How this rank waits: in MPI, or by testing and yielding, where the host has more ranks than cores."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from .cores import usable_cores
+
+BLOCK, YIELD, IDLE = range(3)
+NAMES = ("block", "yield", "idle")
+_LOCAL_SIZES = ("MPI_LOCALNRANKS", "OMPI_COMM_WORLD_LOCAL_SIZE", "PALS_LOCAL_SIZE", "SLURM_NTASKS_PER_NODE", "MV2_COMM_WORLD_LOCAL_SIZE")
+
+
+@dataclass(frozen=True)
+class Policy:
+    """How to wait, whether typed collectives go by their nonblocking twins too, and why."""
+
+    mode: int
+    typed: bool
+    reason: str
+
+
+def local_size(size: int) -> int:
+    """The number of ranks on this host, as the launcher says; all of them if it does not."""
+    for name in _LOCAL_SIZES:
+        text = os.environ.get(name, "")
+        if text.isdecimal() and 0 < int(text) <= size:
+            return int(text)
+    return size
+
+
+def policy(family: str, size: int) -> Policy:
+    """The policy of this rank in a world of `size` ranks, under a library of this family.
+
+    MPICH's own waiting starves the others where ranks share a core; Open MPI yields by itself when its launcher knows.
+    """
+    wanted = os.environ.get("MMPI_WAIT", "auto") or "auto"
+    if wanted in NAMES:
+        return Policy(NAMES.index(wanted), wanted != "block", f"MMPI_WAIT={wanted}")
+    if wanted != "auto":
+        raise ValueError(f"MMPI_WAIT={wanted}: expected auto, block, yield or idle")
+    ranks, cores = local_size(size), usable_cores()
+    if family == "openmpi":
+        return Policy(BLOCK, False, "Open MPI yields by itself")
+    if ranks > cores:
+        return Policy(YIELD, False, f"{ranks} ranks on {cores} cores")
+    return Policy(BLOCK, False, f"a core for each of {ranks} ranks")

