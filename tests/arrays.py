@@ -183,6 +183,8 @@ class DLPack1Array(DLPackArray):
 
     def __dlpack__(self, *, stream: Any = None, max_version: Any = None, dl_device: Any = None, copy: Any = None) -> Any:
         if max_version is None or max_version[0] < 1:
+            if not self.items.flags.writeable:
+                raise BufferError("read-only, which only DLPack 1.0 can say")
             return super().__dlpack__(stream)
         tensor, keep = self._tensor()
         flags = 0 if self.items.flags.writeable else self.READ_ONLY

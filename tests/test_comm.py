@@ -226,16 +226,6 @@ def test_create_from_the_empty_group(comm):
     assert comm.Create(MPI.GROUP_EMPTY) == MPI.COMM_NULL
 
 
-def test_create_group_is_called_by_its_members_only(comm):
-    members = list(range(comm.size))[::2]
-    if comm.rank in members:
-        group = comm.group.Incl(members)
-        part = comm.Create_group(group, tag=3)
-        assert ranks_of(part, comm) == members
-        part.Free()
-        group.Free()
-
-
 def test_group_of_a_communicator(comm):
     group = comm.Get_group()
     assert isinstance(group, MPI.Group)

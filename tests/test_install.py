@@ -41,11 +41,11 @@ def clean_environment(*folders, **more):
     return environment | {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"} | more
 
 
-def build_wheel(source, folder):
-    """Build the wheel of this source tree; the build tools of this environment are used if it has them."""
+def build_wheel(source, folder, build):
+    """Build the wheel of this source tree in this build folder, with the build tools of this environment if it has them."""
     isolation = ["--no-build-isolation"] if importlib.util.find_spec("mesonpy") else []
     environment = os.environ | {"PATH": f"{sys.prefix}/bin{os.pathsep}{os.environ['PATH']}"}
-    run(sys.executable, "-m", "pip", "wheel", *isolation, "--no-deps", "--quiet", f"-Cbuild-dir={folder / 'build'}",
+    run(sys.executable, "-m", "pip", "wheel", *isolation, "--no-deps", "--quiet", f"-Cbuild-dir={build}",
         "--wheel-dir", folder, source, env=environment)
     [wheel] = folder.glob("*.whl")
     return wheel
@@ -66,10 +66,16 @@ def copy_sources(folder):
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory):
+def build(tmp_path_factory):
+    """One build folder for all builds from this source tree: what is compiled once serves again."""
+    return tmp_path_factory.mktemp("build")
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory, build):
     if given := os.environ.get("MMPI_TEST_WHEEL"):
         return Path(given).resolve()
-    return build_wheel(ROOT, tmp_path_factory.mktemp("wheel"))
+    return build_wheel(ROOT, tmp_path_factory.mktemp("wheel"), build)
 
 
 @pytest.fixture(scope="module")
@@ -164,11 +170,11 @@ def test_hello_with_a_system_mpi(wheel, tmp_path, mpi):
 
 
 @pytest.mark.parametrize("mpi", ["mpich", "openmpi"])
-def test_site_build(tmp_path, mpi, monkeypatch):
+def test_site_build(tmp_path, build, mpi, monkeypatch):
     """MMPI_MPICC adds a core compiled against the site's own mpi.h."""
     need(f"debian-{mpi}")
     monkeypatch.setenv("MMPI_MPICC", f"mpicc.{mpi}")
-    python = make_environment(tmp_path / "env", build_wheel(ROOT, tmp_path))
+    python = make_environment(tmp_path / "env", build_wheel(ROOT, tmp_path, build))
     check_hello(Path(f"/usr/bin/mpirun.{mpi}"), python)
     info = json.loads(run(python, "-m", "mmpi", "info", "--json", env=clean_environment()))
     assert "site" in json.dumps(info)
@@ -219,8 +225,7 @@ def test_wheel_from_sdist(wheel, tmp_path):
     (tmp_path / "unpacked").mkdir()
     run("tar", "-xzf", sdist, "-C", tmp_path / "unpacked")
     [source] = (tmp_path / "unpacked").iterdir()
-    (tmp_path / "again").mkdir()
-    again = build_wheel(source, tmp_path / "again")
+    again = build_wheel(source, tmp_path / "again", tmp_path / "build")
     assert again.name == wheel.name
     with zipfile.ZipFile(wheel) as one, zipfile.ZipFile(again) as other:
         assert sorted(one.namelist()) == sorted(other.namelist())

@@ -86,7 +86,7 @@ def test_a_preloaded_tool_counts(name, tmp_path):
     tool = build_tool(tmp_path, library)
     (tmp_path / "program.py").write_text(PROGRAM)
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("MMPI_", "OMPI_", "PMI"))}
-    environment |= {"COUNTS": str(counts), "MMPI_LIBMPI": str(library),
+    environment |= {"COUNTS": str(counts), "MMPI_LIBMPI": str(library), "MMPI_WAIT": "block",
                     "PATH": f"{prefix / 'bin'}{os.pathsep}{os.environ['PATH']}",
                     "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
     command = [prefix / mpirun, "-n", "2", "env", f"LD_PRELOAD={tool}", sys.executable, tmp_path / "program.py"]

@@ -678,7 +678,7 @@ def test_with_mpi4py(order):
     path = mpi4py_library()
     check = """
 assert len(library.opener().loaded()) == 1
-assert library.opener().library_version() == MPI.Get_library_version().rstrip("\0")
+assert library.opener().library_version() == MPI.Get_library_version().rstrip(chr(0))
 """
     code = "\n".join([*order, check, "print(library.select().path)"])
     env = {name: value for name, value in os.environ.items() if name != "MMPI_LIBMPI"} | {"PYTHONPATH": PACKAGES}

@@ -227,7 +227,7 @@ int to_object(Frame *frame, PyObject *value, void *target)
 static int to_number(PyObject *value, long long low, long long high, long long *number)
 {
     *number = 0;
-    PyObject *index = PyNumber_Index(value);
+    PyObject *index = PyLong_CheckExact(value) ? Py_NewRef(value) : PyNumber_Index(value);
     if (!index) return -1;
     int overflow;
     *number = PyLong_AsLongLongAndOverflow(index, &overflow);

@@ -493,29 +493,17 @@ static int any_buffer(Frame *frame, PyObject *object, int access, int blocks, Bu
 int to_buffer(Frame *frame, const char *argument, PyObject *object, int access, int blocks, Buffer *b)
 {
     if (object == Py_None) {
-        PyErr_SetString(PyExc_TypeError, "expected a buffer, not None");
+        PyErr_SetString(PyExc_TypeError, "expected a buffer, not None (which only PROC_NULL takes)");
         return blame(frame, argument);
     }
     return any_buffer(frame, object, access, blocks, b) ? blame(frame, argument) : 0;
 }
 
-/* Point-to-point: None stands for no buffer at all, to be refused by need_peer unless the peer is PROC_NULL. */
-static int maybe_buffer(Frame *frame, PyObject *object, int access, Buffer *b)
+int peer_buffer(Frame *frame, const char *argument, PyObject *object, int access, int peer, Buffer *b)
 {
-    if (object != Py_None) return any_buffer(frame, object, access, 1, b);
-    *b = (Buffer){.type = MPI_DATATYPE_NULL};
+    if (peer != MPI_PROC_NULL) return to_buffer(frame, argument, object, access, 1, b);
+    no_buffer(b);
     return 0;
-}
-
-int read_buffer(Frame *frame, PyObject *object, void *target) { return maybe_buffer(frame, object, TO_READ, target); }
-int write_buffer(Frame *frame, PyObject *object, void *target) { return maybe_buffer(frame, object, TO_WRITE, target); }
-
-int need_peer(const Frame *frame, const char *argument, Buffer *b, int peer)
-{
-    if (b->type != MPI_DATATYPE_NULL) return 0;
-    if (peer == MPI_PROC_NULL) { no_buffer(b); return 0; }
-    PyErr_SetString(PyExc_TypeError, "expected a buffer, not None (which only PROC_NULL takes)");
-    return blame(frame, argument);
 }
 
 /* --- buffers with counts and displacements ---------------------------------------------------------------- */

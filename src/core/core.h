@@ -241,9 +241,7 @@ int to_buffer(Frame *, const char *argument, PyObject *, int access, int blocks,
 int to_blocks(Frame *, const char *argument, PyObject *, int access, int blocks, Buffer *);  /* counts and displacements */
 int to_wblocks(Frame *, const char *argument, PyObject *, int access, int blocks, Buffer *); /* and types */
 int to_counts(Frame *, const char *argument, PyObject *, int blocks, Buffer *);      /* counts alone */
-int read_buffer(Frame *, PyObject *, void *);           /* converters of a plain `buf` */
-int write_buffer(Frame *, PyObject *, void *);
-int need_peer(const Frame *, const char *argument, Buffer *, int peer);     /* None only goes to PROC_NULL */
+int peer_buffer(Frame *, const char *argument, PyObject *, int access, int peer, Buffer *);   /* PROC_NULL takes any */
 int is_in_place(PyObject *);
 void no_buffer(Buffer *);
 int same_layout(const Frame *, const Buffer *send, const Buffer *receive);

@@ -28,17 +28,14 @@ CLASSMETHOD(Message, Iprobe, "comm, source=ANY_SOURCE, tag=ANY_TAG, status=None"
     return finish_with(&frame, 0, matched(self, comm, 0, source, tag, status));
 }
 
-/* a message from PROC_NULL takes no buffer */
-static int need_source(const Message *self, const Frame *frame, Buffer *m)
-{
-    return need_peer(frame, "buf", m, self->handle == MPI_MESSAGE_NO_PROC ? MPI_PROC_NULL : self->source);
-}
+/* whose message it is: one from PROC_NULL takes no buffer */
+static int source_of(const Message *self) { return self->handle == MPI_MESSAGE_NO_PROC ? MPI_PROC_NULL : self->source; }
 
 METHOD(Message, Recv, "buf, status=None", "Receive the message into a buffer.")
 {
-    Frame frame; Buffer m; Status *status = NULL; MPI_Status s = empty_status();
+    Frame frame; PyObject *buf; Buffer m; Status *status = NULL; MPI_Status s = empty_status();
     MPI_Message handle = self->handle;
-    int rc = PARSE(&frame, write_buffer, &m, to_status, &status) || need_source(self, &frame, &m) ? RAISED : 0;
+    int rc = PARSE(&frame, to_object, &buf, to_status, &status) || peer_buffer(&frame, "buf", buf, TO_WRITE, source_of(self), &m) ? RAISED : 0;
     if (!rc) EXCHANGE_C(rc, &frame, NOTE(MOVES(m), .peer = self->source), &s, MPI_Mrecv, MPI_Imrecv, m.addr, m.count, m.type, &handle);
     if (rc != RAISED) { self->handle = handle; set_status(status, &s); }
     return finish(&frame, rc);
@@ -46,10 +43,10 @@ METHOD(Message, Recv, "buf, status=None", "Receive the message into a buffer.")
 
 METHOD(Message, Irecv, "buf", "Start to receive the message into a buffer.")
 {
-    Buffer m; int rc = RAISED;
+    PyObject *buf; Buffer m; int rc = RAISED;
     MPI_Message handle = self->handle;
     Request *r = new_request(new_frame());
-    if (!r || PARSE(r->frame, write_buffer, &m) || need_source(self, r->frame, &m)) return started(r, rc);
+    if (!r || PARSE(r->frame, to_object, &buf) || peer_buffer(r->frame, "buf", buf, TO_WRITE, source_of(self), &m)) return started(r, rc);
     CALL_C(rc, NOTE(MOVES(m), .peer = self->source), MPI_Imrecv, m.addr, m.count, m.type, &handle, &r->handle);
     if (!rc) self->handle = handle;
     return started(r, rc);

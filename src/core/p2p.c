@@ -7,17 +7,17 @@
 #define SENDING(name, twin, doc)                                                                          \
     METHOD(Comm, name, "buf, dest, tag=0", doc " Return when the buffer may be reused.")                  \
     {                                                                                                     \
-        Frame frame; Buffer m; int dest, tag = 0;                                                         \
-        int rc = PARSE(&frame, read_buffer, &m, to_int, &dest, to_int, &tag) || need_peer(&frame, "buf", &m, dest) ? RAISED : 0; \
+        Frame frame; PyObject *buf; Buffer m; int dest, tag = 0;                                          \
+        int rc = PARSE(&frame, to_object, &buf, to_int, &dest, to_int, &tag) || peer_buffer(&frame, "buf", buf, TO_READ, dest, &m) ? RAISED : 0; \
         if (!rc) SEND_C(rc, &frame, TO_PEER(m, dest, tag), MPI_##name, MPI_##twin, m.bytes,               \
                         m.addr, m.count, m.type, dest, tag, self->handle);                                \
         return finish(&frame, rc);                                                                        \
     }                                                                                                     \
     METHOD(Comm, twin, "buf, dest, tag=0", "Start to: " doc " Wait for the request before the buffer is reused.") \
     {                                                                                                     \
-        Buffer m; int dest, tag = 0, rc = RAISED;                                                         \
+        PyObject *buf; Buffer m; int dest, tag = 0, rc = RAISED;                                          \
         Request *r = new_request(new_frame());                                                            \
-        if (!r || PARSE(r->frame, read_buffer, &m, to_int, &dest, to_int, &tag) || need_peer(r->frame, "buf", &m, dest)) return started(r, rc); \
+        if (!r || PARSE(r->frame, to_object, &buf, to_int, &dest, to_int, &tag) || peer_buffer(r->frame, "buf", buf, TO_READ, dest, &m)) return started(r, rc); \
         CALL_C(rc, TO_PEER(m, dest, tag), MPI_##twin, m.addr, m.count, m.type, dest, tag, self->handle, &r->handle); \
         return started(r, rc);                                                                            \
     }
@@ -29,8 +29,8 @@ SENDING(Rsend, Irsend, "Send a buffer to a receive that is already posted.")
 
 METHOD(Comm, Recv, "buf, source=ANY_SOURCE, tag=ANY_TAG, status=None", "Receive into a buffer.")
 {
-    Frame frame; Buffer m; Status *status = NULL; MPI_Status s = empty_status(); int source = MPI_ANY_SOURCE, tag = MPI_ANY_TAG;
-    int rc = PARSE(&frame, write_buffer, &m, to_int, &source, to_int, &tag, to_status, &status) || need_peer(&frame, "buf", &m, source) ? RAISED : 0;
+    Frame frame; PyObject *buf; Buffer m; Status *status = NULL; MPI_Status s = empty_status(); int source = MPI_ANY_SOURCE, tag = MPI_ANY_TAG;
+    int rc = PARSE(&frame, to_object, &buf, to_int, &source, to_int, &tag, to_status, &status) || peer_buffer(&frame, "buf", buf, TO_WRITE, source, &m) ? RAISED : 0;
     if (!rc) RECEIVE_C(rc, &frame, TO_PEER(m, source, tag), &s, MPI_Recv, MPI_Irecv, m.addr, m.count, m.type, source, tag, self->handle);
     if (rc != RAISED) set_status(status, &s);
     return finish(&frame, rc);
@@ -38,9 +38,9 @@ METHOD(Comm, Recv, "buf, source=ANY_SOURCE, tag=ANY_TAG, status=None", "Receive 
 
 METHOD(Comm, Irecv, "buf, source=ANY_SOURCE, tag=ANY_TAG", "Start to receive into a buffer.")
 {
-    Buffer m; int source = MPI_ANY_SOURCE, tag = MPI_ANY_TAG, rc = RAISED;
+    PyObject *buf; Buffer m; int source = MPI_ANY_SOURCE, tag = MPI_ANY_TAG, rc = RAISED;
     Request *r = new_request(new_frame());
-    if (!r || PARSE(r->frame, write_buffer, &m, to_int, &source, to_int, &tag) || need_peer(r->frame, "buf", &m, source)) return started(r, rc);
+    if (!r || PARSE(r->frame, to_object, &buf, to_int, &source, to_int, &tag) || peer_buffer(r->frame, "buf", buf, TO_WRITE, source, &m)) return started(r, rc);
     CALL_C(rc, TO_PEER(m, source, tag), MPI_Irecv, m.addr, m.count, m.type, source, tag, self->handle, &r->handle);
     return started(r, rc);
 }
@@ -98,10 +98,10 @@ static int exchange(Frame *frame, const Note *note, Pair *p, const Buffer *out, 
 
 METHOD(Comm, Sendrecv, "sendbuf, dest, sendtag=0, recvbuf=None, source=ANY_SOURCE, recvtag=ANY_TAG, status=None", "Send and receive at once.")
 {
-    Frame frame; Buffer out, in = {.type = MPI_DATATYPE_NULL}; Status *status = NULL; Pair p;
+    Frame frame; PyObject *send, *receive = Py_None; Buffer out, in; Status *status = NULL; Pair p;
     int dest, sendtag = 0, source = MPI_ANY_SOURCE, recvtag = MPI_ANY_TAG;
-    if (PARSE(&frame, read_buffer, &out, to_int, &dest, to_int, &sendtag, write_buffer, &in, to_int, &source, to_int, &recvtag, to_status, &status) ||
-        need_peer(&frame, "sendbuf", &out, dest) || need_peer(&frame, "recvbuf", &in, source)) return finish(&frame, RAISED);
+    if (PARSE(&frame, to_object, &send, to_int, &dest, to_int, &sendtag, to_object, &receive, to_int, &source, to_int, &recvtag, to_status, &status) ||
+        peer_buffer(&frame, "sendbuf", send, TO_READ, dest, &out) || peer_buffer(&frame, "recvbuf", receive, TO_WRITE, source, &in)) return finish(&frame, RAISED);
     int rc = exchange(&frame, TO_PEER(out, dest, sendtag), &p, &out, dest, sendtag, &in, source, recvtag, self->handle);
     if (rc != RAISED) set_status(status, &p.statuses[0]);
     return finish(&frame, rc);
@@ -109,10 +109,10 @@ METHOD(Comm, Sendrecv, "sendbuf, dest, sendtag=0, recvbuf=None, source=ANY_SOURC
 
 METHOD(Comm, Sendrecv_replace, "buf, dest, sendtag=0, source=ANY_SOURCE, recvtag=ANY_TAG, status=None", "Send a buffer and receive into it.")
 {
-    Frame frame; Buffer m; Status *status = NULL; MPI_Status s = empty_status();
+    Frame frame; PyObject *buf; Buffer m; Status *status = NULL; MPI_Status s = empty_status();
     int dest, sendtag = 0, source = MPI_ANY_SOURCE, recvtag = MPI_ANY_TAG;
-    int rc = PARSE(&frame, write_buffer, &m, to_int, &dest, to_int, &sendtag, to_int, &source, to_int, &recvtag, to_status, &status) ||
-             (source != MPI_PROC_NULL && need_peer(&frame, "buf", &m, dest)) || need_peer(&frame, "buf", &m, source) ? RAISED : 0;
+    int rc = PARSE(&frame, to_object, &buf, to_int, &dest, to_int, &sendtag, to_int, &source, to_int, &recvtag, to_status, &status) ||
+             peer_buffer(&frame, "buf", buf, TO_WRITE, dest == MPI_PROC_NULL ? source : dest, &m) ? RAISED : 0;
     if (rc) return finish(&frame, rc);
     if (MPI_Isendrecv_replace)
         EXCHANGE_C(rc, &frame, TO_PEER(m, dest, sendtag), &s, MPI_Sendrecv_replace, MPI_Isendrecv_replace, m.addr, m.count, m.type, dest, sendtag, source, recvtag, self->handle);

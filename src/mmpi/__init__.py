@@ -11,13 +11,15 @@ Importing opens nothing. `init()` starts MPI; `finalize()`, or the end of the pr
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+TYPE_CHECKING = False
 
 from . import rc
 from .errors import LaunchMismatch, MPIError
 from .life import abort, finalize, finalized, init, initialized, thread_level
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from .MPI import COMM_SELF as SELF
     from .MPI import COMM_WORLD as WORLD
 

@@ -4,7 +4,10 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _ERR_OTHER = 15  # a code for misuse that MPI never saw; the class MPI_ERR_OTHER where a library is loaded
 

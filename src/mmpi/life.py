@@ -3,18 +3,21 @@
 
 from __future__ import annotations
 
-import io
+import _thread
 import os
 import sys
-import threading
-from types import ModuleType, TracebackType
-from typing import Any, NoReturn
 
-from . import job, rc
+from . import rc
 from .errors import LaunchMismatch, MPIError
-from .waiting import Policy, policy
 
-_lock = threading.Lock()
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing mmpi costs little; what init() needs is imported there
+    from types import ModuleType, TracebackType
+    from typing import Any, NoReturn
+
+    from .waiting import Policy
+
+_lock = _thread.allocate_lock()
 _called = False  # init() was called
 _policy: Policy | None = None
 
@@ -94,6 +97,9 @@ def _level(threads: bool | str | None) -> str:
 
 def start(level: str) -> int:
     """Initialize or join MPI, and prepare its end; return the thread level provided, as MPI's number."""
+    from . import job
+    from .waiting import policy
+
     global _policy
     core = _core()
     job.sweep()
@@ -111,6 +117,8 @@ def start(level: str) -> int:
 
 def _whole_lines() -> None:
     """Let lines of different ranks appear when printed, and never torn: each is one write."""
+    import io
+
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper) and not stream.isatty():
             stream.reconfigure(line_buffering=True, write_through=False)
@@ -159,6 +167,8 @@ def _doom(status: int, what: str) -> None:
 
 
 def _install_hooks() -> None:
+    import threading
+
     main_hook, thread_hook, unraisable_hook = sys.excepthook, threading.excepthook, sys.unraisablehook
 
     def in_main(kind: type[BaseException], value: BaseException, trace: TracebackType | None) -> None:

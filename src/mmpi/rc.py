@@ -14,7 +14,10 @@ from __future__ import annotations
 import os
 import sys
 import types
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 LEVELS = ("single", "funneled", "serialized", "multiple")
 _ALLOWED: dict[str, tuple[Any, ...]] = {

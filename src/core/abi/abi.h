@@ -127,14 +127,6 @@ extern WEAK int *const MPI_UNWEIGHTED, *const MPI_WEIGHTS_EMPTY;
 #define MPI_WEIGHTS_EMPTY   ((int *)PICK(11, 0, 3))
 #endif
 
-/* IEEE half precision, an extension that the standard ABI lacks; a library that does not know it fails MPI_Type_size */
-#if defined(MMPI_ABI_OPENMPI)
-extern WEAK char ompi_mpi_short_float[];
-#  define MMPI_FLOAT16      ((MPI_Datatype)(void *)ompi_mpi_short_float)
-#else
-#  define MMPI_FLOAT16      ((MPI_Datatype)(intptr_t)PICK(0, 0x4c000246, 0))
-#endif
-
 /* functions */
 #define MPI(type, name, parameters) WEAK type MPI_##name parameters;
 #include "functions.h"
@@ -143,4 +135,7 @@ extern WEAK char ompi_mpi_short_float[];
 #include "extensions.h"
 #undef MPIX
 #endif                                           /* not a site's */
+
+/* IEEE half precision, an extension that the standard ABI lacks; a library that does not know it fails MPI_Type_size */
+#define MMPI_FLOAT16 MPIX_C_FLOAT16
 #endif

@@ -20,22 +20,20 @@ import pytest
 from . import marks
 
 if TYPE_CHECKING:
-    from .controller import Controller
     from .worker import Worker
 
 WORKER_VARIABLE = "MMPI_PYTEST_WORKER"
-_WORKER_KEY = pytest.StashKey["Worker"]()
-_CONTROLLER_KEY = pytest.StashKey["Controller"]()
-_SIZES_KEY = pytest.StashKey[tuple[int, ...]]()
+_WORKER_KEY: pytest.StashKey[Worker] = pytest.StashKey()
+_SETTINGS_KEY: pytest.StashKey[marks.Settings] = pytest.StashKey()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options and ini settings, all named mmpi."""
     group = parser.getgroup("mmpi", "tests on several MPI processes")
     group.addoption("--mmpi-n", metavar="N,N", help="run mmpi tests on these numbers of processes only")
-    group.addoption("--mmpi-timeout", metavar="S", help="limit of seconds for an mmpi test without one (0: none at all)")
+    group.addoption("--mmpi-timeout", metavar="S", help="seconds for an mmpi test without a limit (0: no limits at all)")
     parser.addini("mmpi_n", "numbers of processes of a bare mmpi marker", default="2")
-    parser.addini("mmpi_timeout", "limit of seconds for an mmpi test without one", default="60")
+    parser.addini("mmpi_timeout", "seconds for an mmpi test without a limit (0: none)", default="60")
     parser.addini("mmpi_grace", "seconds given to the other ranks once one rank has failed a test", default="10")
 
 
@@ -52,15 +50,14 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register the marker and the object that plays our role."""
     config.addinivalue_line("markers", "mmpi(n=[1, 2, 4], timeout=60): run the test on n MPI processes, once for "
                             "each n; timeout in seconds.")
-    given = config.getoption("mmpi_n")
-    default = marks.sizes_of_text(config.getini("mmpi_n"), "ini option mmpi_n")
-    config.stash[_SIZES_KEY] = marks.sizes_of_text(given, "--mmpi-n") if given else default
+    config.stash[_SETTINGS_KEY] = marks.settings_of(config)
     if _WORKER_KEY in config.stash:
         config.pluginmanager.register(config.stash[_WORKER_KEY], "mmpi-worker")
-    elif _launched_size() is None:
-        from .controller import Controller
-        config.stash[_CONTROLLER_KEY] = Controller(config)
-        config.pluginmanager.register(config.stash[_CONTROLLER_KEY], "mmpi-controller")
+
+
+def _controls(config: pytest.Config) -> bool:
+    """Do marked tests go to jobs of their own from here?"""
+    return _WORKER_KEY not in config.stash and _launched_size() is None
 
 
 def _launched_size() -> int | None:
@@ -94,7 +91,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def _spec_or_fail(node: Any) -> marks.Spec | None:
     try:
-        return marks.spec_of(node, node.config.stash[_SIZES_KEY])
+        return marks.spec_of(node, node.config.stash[_SETTINGS_KEY].default_sizes)
     except ValueError as error:
         pytest.fail(f"{node.nodeid}: {error}", pytrace=False)
 
@@ -104,14 +101,14 @@ def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, p
                                                                          pytest.CollectReport]:
     """Repeat the methods of a unittest.TestCase for each n: pytest does not parametrize them."""
     report = yield
-    if _CONTROLLER_KEY not in collector.config.stash or not _is_test_case(collector):
+    if not _controls(collector.config) or not _is_test_case(collector):
         return report
     items: list[Any] = []
     try:
         for item in report.result:
-            spec = marks.spec_of(item, collector.config.stash[_SIZES_KEY])
-            items += [item] if spec is None else [
-                Twin.from_parent(collector, name=f"{item.name}[n={size}]", original=item, size=size) for size in spec.sizes]
+            assert isinstance(item, pytest.Item)
+            spec = marks.spec_of(item, collector.config.stash[_SETTINGS_KEY].default_sizes)
+            items += [item] if spec is None else [_twin(item, size) for size in spec.sizes]
     except ValueError as error:
         return pytest.CollectReport(collector.nodeid, "failed", f"{item.nodeid}: {error}", [])
     report.result = items
@@ -148,15 +145,32 @@ class Twin(pytest.Item):
         raise RuntimeError("a test marked mmpi must be run by mmpi.pytest_plugin")
 
 
+def _twin(item: pytest.Item, size: int) -> Twin:
+    assert item.parent is not None
+    # With brackets in the name alone, pytest 9 would not know them as parameters.
+    return Twin.from_parent(item.parent, name=f"{item.name}[n={size}]", nodeid=f"{item.nodeid}[n={size}]",
+                            original=item, size=size)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Bring the controller in where there is something for it to do."""
+    if _controls(config) and any(item.get_closest_marker("mmpi") for item in items):
+        from .controller import Controller
+        controller = Controller(config, config.stash[_SETTINGS_KEY])
+        config.pluginmanager.register(controller, "mmpi-controller")
+        controller.prepare(items)
+
+
 # ---- a guest: pytest under somebody's mpiexec ----
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip what needs another number of processes, where the user has started the ranks."""
     config = item.config
-    if _CONTROLLER_KEY in config.stash or _WORKER_KEY in config.stash:
+    if _controls(config) or _WORKER_KEY in config.stash:
         return
-    spec = marks.spec_of(item, config.stash[_SIZES_KEY])
+    spec = marks.spec_of(item, config.stash[_SETTINGS_KEY].default_sizes)
     if spec is not None:
         callspec = getattr(item, "callspec", None)
         sizes = spec.sizes if callspec is None else (callspec.params[marks.ID_PARAMETER],)

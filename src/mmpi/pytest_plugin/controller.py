@@ -25,7 +25,6 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 
 from . import marks, merge
-from .merge import ranks_text
 
 if TYPE_CHECKING:
     from .job import Job
@@ -34,29 +33,22 @@ LIMIT_KEY = pytest.StashKey[float]()
 TICK = 0.01     # seconds between looks at the event files
 
 # Options of the user that the ranks do not get: they choose tests, write files, or belong to the controller's terminal.
-# What has an effect before our worker can set options travels on the command line (Controller._argv).
-WITHHELD = set(
-    "file_or_dir plugins inifilename rootdir override_ini confcutdir noconftest importmode assertmode capture basetemp "
-    "xmlpath junitprefix keyword markexpr deselect maxfail collectonly usepdb usepdb_cls trace setuponly setupshow "
-    "setupplan lf failedfirst newfirst cacheshow cacheclear last_failed_no_failures stepwise stepwise_skip "
-    "stepwise_reset pastebin debug log_file help version dist numprocesses maxprocesses tx distload looponfail reruns "
-    "report_log".split())
+# What has an effect before our worker can set options travels on the command line (_argv).
+WITHHELD = {
+    "assertmode", "basetemp", "cacheclear", "cacheshow", "capture", "collectonly", "confcutdir", "debug", "deselect",
+    "dist", "distload", "failedfirst", "file_or_dir", "help", "importmode", "inifilename", "junitprefix", "keyword",
+    "last_failed_no_failures", "lf", "log_file", "looponfail", "markexpr", "maxfail", "maxprocesses", "newfirst",
+    "noconftest", "numprocesses", "override_ini", "pastebin", "plugins", "report_log", "reruns", "rootdir", "setuponly",
+    "setupplan", "setupshow", "stepwise", "stepwise_reset", "stepwise_skip", "trace", "tx", "usepdb", "usepdb_cls",
+    "version", "xmlpath"}
 WITHHELD_PREFIXES = ("cov", "html", "json_report", "allure", "benchmark", "testmon")
 
 
 class Controller:
     """The plugin object of the controlling pytest."""
 
-    def __init__(self, config: pytest.Config) -> None:
-        self.config = config
-        given = config.getoption("mmpi_timeout")
-        ini = marks.seconds_of_text(config.getini("mmpi_timeout"), "ini option mmpi_timeout")
-        self.limit = ini if given is None else marks.seconds_of_text(given, "--mmpi-timeout")
-        self.unlimited = given is not None and self.limit == 0
-        self.grace = marks.seconds_of_text(config.getini("mmpi_grace"), "ini option mmpi_grace")
-        text = config.getoption("mmpi_n")
-        self.only = marks.sizes_of_text(text, "--mmpi-n") if text else None
-        self.default_sizes = self.only or marks.sizes_of_text(config.getini("mmpi_n"), "ini option mmpi_n")
+    def __init__(self, config: pytest.Config, settings: marks.Settings) -> None:
+        self.config, self.settings = config, settings
         self.folder: Path | None = None
         self.jobs = 0
         self.job: Job | None = None
@@ -64,8 +56,7 @@ class Controller:
 
     # ---- which tests ----
 
-    @pytest.hookimpl(trylast=True)
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+    def prepare(self, items: list[pytest.Item]) -> None:
         """Note n and time limit of each marked test, leave out what --mmpi-n leaves out, bring equal n together."""
         left_out = [item for item in items if not self._prepare(item)]
         if left_out:
@@ -75,7 +66,7 @@ class Controller:
 
     def _prepare(self, item: pytest.Item) -> bool:
         try:
-            spec = marks.spec_of(item, self.default_sizes)
+            spec = marks.spec_of(item, self.settings.default_sizes)
         except ValueError as error:
             raise pytest.UsageError(f"{item.nodeid}: {error}") from None
         if spec is None:
@@ -88,9 +79,9 @@ class Controller:
                 raise pytest.UsageError(f"{item.nodeid}: the marker mmpi came after collection; it can then have one n "
                                         f"only, not {list(spec.sizes)}")
             item.stash[marks.N_KEY] = spec.sizes[0]
-        limit = self.limit if spec.timeout is None else spec.timeout
-        item.stash[LIMIT_KEY] = 0 if self.unlimited else limit
-        return self.only is None or item.stash[marks.N_KEY] in self.only
+        limit = self.settings.limit if spec.timeout is None else spec.timeout
+        item.stash[LIMIT_KEY] = 0 if self.settings.unlimited else limit
+        return self.settings.only is None or item.stash[marks.N_KEY] in self.settings.only
 
     # ---- running ----
 
@@ -121,10 +112,9 @@ class Controller:
         while item not in self.decided:
             if self.job is not None and item not in self.job.index:
                 self._end_job()
-            if self.job is None:
-                self.job = self._start_job(self._share(item))
-            if item not in self.decided:
-                self._follow(self.job, item)
+            job = self.job = self.job or self._start_job(self._share(item))
+            if job is not None:
+                self._follow(job, item)
         return self.decided.pop(item)
 
     def _share(self, item: pytest.Item) -> list[pytest.Item]:
@@ -144,7 +134,7 @@ class Controller:
         """Watch the job until the test is decided or the job has ended."""
         from .trouble import Watch
         test = job.index[item]
-        watch = Watch(job, test, item.stash[LIMIT_KEY], self.limit, self.grace)
+        watch = Watch(job, test, item.stash[LIMIT_KEY], self.settings)
         while True:
             job.read()
             if job.exit is not None:
@@ -172,7 +162,7 @@ class Controller:
     def _last(self, job: Job, item: pytest.Item, bad: bool) -> None:
         """See the job out. What goes wrong after the last test is shown as an error of its teardown."""
         limit = item.stash[LIMIT_KEY]
-        patience = min(limit or self.grace, self.grace) if bad else limit
+        patience = min(limit or self.settings.grace, self.settings.grace) if bad else limit
         start = time.monotonic()
         while job.poll() is None and (not patience or time.monotonic() < start + patience):
             job.read()

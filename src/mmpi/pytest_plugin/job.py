@@ -21,7 +21,6 @@ from mmpi import launch
 from .merge import Reports
 from .worker import STACK_SIGNAL, home
 
-
 BELOW_TESTS = re.compile(r'/(_pytest|pluggy|pytest|mmpi/pytest_plugin)/|"<frozen runpy>"')
 
 
@@ -236,6 +235,12 @@ def how(status: int) -> str:
         except ValueError:
             return f"signal {status - 128}"
     return f"exit status {status}"
+
+
+def how_of(wait_status: int) -> str:
+    """The end of one process in words."""
+    code = os.waitstatus_to_exitcode(wait_status)
+    return how(code if code >= 0 else 128 - code)
 
 
 def _text(path: Path) -> str:

@@ -18,6 +18,30 @@ N_KEY = pytest.StashKey[int]()
 ORIGINAL_KEY = pytest.StashKey[str]()
 
 
+class Settings(NamedTuple):
+    """What the command line and the ini-file say."""
+
+    default_sizes: tuple[int, ...]      # of a bare marker
+    only: tuple[int, ...] | None        # --mmpi-n: run no others
+    limit: float                        # seconds for a test without a limit of its own, 0: none
+    unlimited: bool                     # --mmpi-timeout=0: no limit for any test
+    grace: float                        # seconds for the other ranks once one has failed
+
+
+def settings_of(config: pytest.Config) -> Settings:
+    """Read the settings; UsageError where one is wrong."""
+    sizes = sizes_of_text(config.getini("mmpi_n"), "ini option mmpi_n")
+    only = config.getoption("mmpi_n")
+    if only:
+        sizes = sizes_of_text(only, "--mmpi-n")
+    limit = seconds_of_text(config.getini("mmpi_timeout"), "ini option mmpi_timeout")
+    given = config.getoption("mmpi_timeout")
+    if given is not None:
+        limit = seconds_of_text(given, "--mmpi-timeout")
+    grace = seconds_of_text(config.getini("mmpi_grace"), "ini option mmpi_grace")
+    return Settings(sizes, sizes if only else None, limit, given is not None and limit == 0, grace)
+
+
 class Spec(NamedTuple):
     """One test's numbers of processes and its time limit in seconds (None: the default one)."""
 

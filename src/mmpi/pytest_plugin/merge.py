@@ -170,7 +170,7 @@ def _sections(reports: dict[int, pytest.TestReport], size: int) -> list[tuple[st
 
 
 def _passed(item: pytest.Item, when: Any) -> pytest.TestReport:
-    return pytest.TestReport(item.nodeid, item.location, {name: 1 for name in item.keywords}, "passed", None, when)
+    return pytest.TestReport(item.nodeid, item.location, dict.fromkeys(item.keywords, 1), "passed", None, when)
 
 
 def made(item: pytest.Item, text: str, when: str = "call",

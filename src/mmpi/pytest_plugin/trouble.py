@@ -4,18 +4,18 @@
 
 from __future__ import annotations
 
-import os
 import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from . import merge
-from .job import how, shortened
+from .job import how_of, shortened
 from .merge import ranks_of, ranks_text
 
 if TYPE_CHECKING:
     from .job import Job
+    from .marks import Settings
 
 START_LIMIT = 60.0      # seconds for launching, importing and collecting, at least
 DEATH_PATIENCE = 2.0    # seconds for the launcher to notice that a rank has died
@@ -26,10 +26,10 @@ Decisions = dict[pytest.Item, list[pytest.TestReport]]
 class Watch:
     """Watches a job while a test in it is waited for. All tests before that one are decided."""
 
-    def __init__(self, job: Job, test: int, limit: float, default_limit: float, grace: float) -> None:
+    def __init__(self, job: Job, test: int, limit: float, settings: Settings) -> None:
         self.job, self.test, self.limit = job, test, limit
-        self.start_limit = max(limit, default_limit, START_LIMIT) if limit else 0.0
-        self.grace = min(grace, limit) if limit else grace
+        self.start_limit = max(limit, settings.limit, START_LIMIT) if limit else 0.0
+        self.grace = min(settings.grace, limit) if limit else settings.grace
         self.since = time.monotonic()
 
     def trouble(self) -> Decisions | None:
@@ -76,17 +76,15 @@ class Watch:
         if not job.deaths:
             text = [f"the job ended in this test: {job.status_text()}", *self._where()]
             return self._decide(self.test, text, job.ranks_in(self.test))
-        # Ranks may be tests ahead of each other. The test to blame is the one that the first dead rank was in.
         number, seen = job.deaths[0]
+        who, status = ranks_of([number], job.size), job.status_text() if seen.status is None else how_of(seen.status)
+        if not job.ranks[number].ready:
+            return self._not_started(f"{who} ended before its first test: {status}")
+        # Ranks may be tests ahead of each other. The test to blame is the one that the first dead rank was in.
         test = job.ranks[number].current
+        text = [f"{who} ended {'before' if test is None else 'in'} this test: {status}"]
         if test is None or test < self.test:
             test = self.test
-        if seen.status is not None:
-            code = os.waitstatus_to_exitcode(seen.status)
-            status = how(code if code >= 0 else 128 - code)
-        else:
-            status = job.status_text()
-        text = [f"{ranks_of([number], job.size)} ended in this test: {status}"]
         if stack := job.crash_stack(number):
             text.append(shortened(stack))
         if others := [rank for rank in job.ranks_in(test) if rank != number]:
