@@ -34,11 +34,11 @@ class Parser(argparse.ArgumentParser):
         sys.exit(status)
 
 
-def exact(rows: slice, cols: slice, n: int, time: float) -> np.ndarray:
-    """Return the exact solution in a block of the n x n inner points."""
-    y = np.arange(rows.start + 1, rows.stop + 1)[:, None] * math.pi / (n + 1)
-    x = np.arange(cols.start + 1, cols.stop + 1) * math.pi / (n + 1)
-    return sum(a * math.exp(-(p * p + q * q) * math.pi**2 * time) * np.sin(p * y) * np.sin(q * x) for p, q, a in WAVES)
+def exact(block: list[slice], n: int, time: float) -> np.ndarray:
+    """Return the exact solution in a block, given by its rows and columns, of the n x n inner points."""
+    y, x = (np.arange(part.start + 1, part.stop + 1) * math.pi / (n + 1) for part in block)
+    return np.add.reduce([height * math.exp(-(p * p + q * q) * math.pi**2 * time)
+                          * np.outer(np.sin(p * y), np.sin(q * x)) for p, q, height in WAVES])
 
 
 def solve(cart: MPI.Cartcomm, u: np.ndarray, r: float, steps: int) -> None:
@@ -105,9 +105,9 @@ if steps < 1 or r > 0.25:
 cart = MPI.COMM_WORLD.Create_cart(dims)
 blocks = [[slice(n * c // d, n * (c + 1) // d) for c, d in zip(cart.Get_coords(i), dims, strict=True)]
           for i in range(size)]  # the rows and columns of every rank
-u = np.pad(exact(*blocks[rank], n, 0), 1)
+u = np.pad(exact(blocks[rank], n, 0), 1)
 solve(cart, u, r, steps)
-error, largest = abs(u[1:-1, 1:-1] - exact(*blocks[rank], n, options.time)).max(keepdims=True), np.zeros((1, 1))
+error, largest = abs(u[1:-1, 1:-1] - exact(blocks[rank], n, options.time)).max(keepdims=True), np.zeros((1, 1))
 cart.Reduce(error, largest, MPI.MAX)
 whole = gather(cart, u[1:-1, 1:-1], blocks, n)
 if rank == 0:

@@ -9,7 +9,9 @@ from __future__ import annotations
 import os
 import secrets
 import select
+import shlex
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -272,7 +274,8 @@ def planned(choice: plans.Choice, n: int = 2, here: host.Host = HERE, **options:
 
 def test_plan(choice: plans.Choice) -> None:
     plan = planned(choice)
-    assert plan.argv[0] == plan.mpiexec and plan.argv[-4:] == ("-n", "2", "prog", "x")
+    script = plan.directory + "/rank"
+    assert plan.argv[0] == plan.mpiexec and plan.argv[-6:] == ("-n", "2", "/bin/sh", script, "prog", "x")
     assert plan.ranks == 2 and not plan.crowded
     assert len(plan.job) == 8 and int(plan.job, 16) >= 0
     assert plan.directory.endswith(f"/mmpi-1000-{plan.job}")
@@ -308,7 +311,7 @@ def test_inside_a_rank(choice: plans.Choice) -> None:
 
 def test_parts_and_their_variables(choice: plans.Choice) -> None:
     parts = [launch.Part(1, ("a",)), launch.Part(3, ("b", "c"), {"X": "1 2"})]
-    argv = plans.build(parts, plans.Options(), choice, HERE).argv
+    argv = plans.build(parts, plans.Options(hosts=(("h", 4),)), choice, HERE).argv
     assert argv[-10:] == ("-n", "1", "a", ":", "-n", "3", "env", "X=1 2", "b", "c")
 
 
@@ -432,9 +435,56 @@ def test_program_from_stdin(jobs: Jobs, tmp_path: Path) -> None:
     assert ended.status == 1 and "return 1 / 0  # here" in ended.err, ended
 
 
+READ = PRELUDE + "text = sys.stdin.read(); say(rank, len(text), text[:5], text[-5:])"
+
+
 def test_stdin_goes_to_rank_0(jobs: Jobs) -> None:
-    ended = jobs.run("-n", "2", "-c", PRELUDE + "say(rank, len(sys.stdin.read()) if rank == 0 else '-')", stdin="x" * 300000)
-    assert ended.lines == ["0 300000", "1 -"], ended
+    text = "".join(f"{i:9d}\n" for i in range(40000))
+    ended = jobs.run("-n", "3", "-c", "import time; time.sleep(0.3)\n" + READ, stdin=text)
+    assert ended.status == 0 and [line.split()[:2] for line in ended.lines] == [["0", "400000"], ["1", "0"], ["2", "0"]], ended
+    assert "39999" in ended.lines[0]
+
+
+def test_kinds_of_stdin(jobs: Jobs, tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("first\nsecond\n")
+    with open(tmp_path / "data", "rb", buffering=0) as file:
+        out, _ = jobs.begin("-n", "1", "-c", READ, stdin=file).communicate(timeout=LIMIT)
+        assert out.split() == ["0", "13", "first", "cond"]
+        os.lseek(file.fileno(), 6, os.SEEK_SET)
+        out, _ = jobs.begin("-n", "1", "-c", READ, stdin=file).communicate(timeout=LIMIT)
+        assert out.split() == ["0", "7", "secon", "cond"], "a file that was read in part goes on from there"
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        process = jobs.begin("-n", "1", "-c", READ, stdin=theirs)
+        theirs.close()
+        ours.sendall(b"hello")
+        ours.shutdown(socket.SHUT_WR)
+        assert process.communicate(timeout=LIMIT)[0].split() == ["0", "5", "hello", "hello"]
+    assert jobs.begin("-n", "1", "-c", READ).communicate(timeout=LIMIT)[0].split() == ["0", "0"]
+    shell = f"{sys.executable} -m mmpi run -n 1 -c {shlex.quote(READ)} <&-"
+    assert subprocess.run(["sh", "-c", shell], capture_output=True, timeout=LIMIT, cwd=tmp_path).stdout.split() == [b"0", b"0"]
+
+
+def test_what_is_not_read_stays(jobs: Jobs) -> None:
+    shell = f"{sys.executable} -m mmpi run -n 2 -c pass; cat"
+    process = subprocess.run(["sh", "-c", shell], input=b"for the next one", capture_output=True, timeout=LIMIT)
+    assert process.stdout == b"for the next one"
+
+
+def test_terminal(jobs: Jobs) -> None:
+    master, slave = os.openpty()
+    process = jobs.begin("-n", "2", "-c", PRELUDE + "say(sys.stdin.isatty(), sys.stdin.read())", stdin=slave)
+    os.close(slave)
+    with os.fdopen(master, "wb", buffering=0) as keyboard:
+        keyboard.write(b"typed\n\x04")
+        out, _ = process.communicate(timeout=LIMIT)
+    assert sorted(out.split()) == ["False", "True", "typed"]
+
+
+def test_variables_that_a_shell_drops(jobs: Jobs) -> None:
+    odd = {"a.b": "1 2", "BASH_FUNC_f%%": "() { echo 'x'; }", "lang-ü": "ö"}
+    ended = jobs.run("-n", "1", "-c", f"import os; print([os.environ.get(name) for name in {list(odd)}])", env=odd)
+    assert ended.out == f"{list(odd.values())}\n", ended
 
 
 def test_environment(jobs: Jobs, choice: plans.Choice) -> None:
@@ -481,7 +531,8 @@ STATUSES = [
 def test_status(code: str, status: int, jobs: Jobs) -> None:
     ended = jobs.run("-n", "3", "-c", PRELUDE + code)
     assert ended.status == status, ended
-    assert ("mmpi run: rank" in ended.err) == (status != 0), ended
+    if "Abort" not in code:  # then the launcher kills them all at about the time it ends itself
+        assert ("mmpi run: rank" in ended.err) == (status != 0), ended
 
 
 def test_time_limit(jobs: Jobs) -> None:
@@ -523,13 +574,14 @@ def test_finally_runs_on_both_signals(jobs: Jobs) -> None:
         read_lines(process, 2)
         process.send_signal(signum)
         out, _ = process.communicate(timeout=LIMIT)
-        assert process.returncode == 128 + signum and sorted(out.splitlines()) == ["finally 0", "finally 1"]
+        assert process.returncode == 128 + signum and {"finally 0", "finally 1"} <= set(out.splitlines())
 
 
 def test_second_interrupt_ends_at_once(jobs: Jobs) -> None:
     process = jobs.begin("-n", "2", "-c", PRELUDE + STUBBORN["deaf"])
     read_lines(process, 2)
     process.send_signal(signal.SIGINT)
+    time.sleep(0.2)
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=LIMIT)
     assert process.returncode == 130

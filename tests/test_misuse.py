@@ -22,26 +22,35 @@ def told(error):
 
 
 def refused(exception, *words, call):
-    """The call raises this type of exception, and its text has all the words."""
-    with pytest.raises(exception) as caught:
-        call()
+    """The call raises this type of exception, its text has all the words, and nothing has been sent."""
+    catcher, lure = SELF.Irecv(bytearray(2**16), 0, 2), SELF.Isend(b"", 0, 1)  # who is not refused shall not wait for ever
+    try:
+        with pytest.raises(exception) as caught:
+            call()
+    finally:
+        if SELF.Iprobe(0, 1):
+            SELF.Recv(bytearray(0), 0, 1)
+        lure.Wait()
+        catcher.Cancel()
+        catcher.Wait(status := MPI.Status())
+    assert status.Is_cancelled()
+    assert SELF.Iprobe() is False
     for word in words:
         assert word in told(caught.value), f"{word!r} is not in {told(caught.value)!r}"
-    assert SELF.Iprobe() is False  # nothing has been sent
     return caught.value
 
 
 # Each entry hands one buffer to one call: (the argument's name, does MPI write into it, the call).
 READS = {
-    name: ("buf", False, lambda buf, name=name: getattr(SELF, name)(buf, 0, 1))
+    name: ("buf", False, lambda buf, name=name: getattr(SELF, name)(buf, 0, 2))
     for name in ("Send", "Ssend", "Bsend", "Rsend", "Isend", "Issend", "Ibsend", "Irsend")
 }
-READS["Sendrecv"] = ("sendbuf", False, lambda buf: SELF.Sendrecv(buf, 0, 1, bytearray(8), 0, 1))
+READS["Sendrecv"] = ("sendbuf", False, lambda buf: SELF.Sendrecv(buf, 0, 2, bytearray(8), MPI.PROC_NULL))
 WRITES = {
     "Recv": ("buf", True, lambda buf: SELF.Recv(buf, 0, 1)),
-    "Irecv": ("buf", True, lambda buf: SELF.Irecv(buf, 0, 1)),
-    "Sendrecv": ("recvbuf", True, lambda buf: SELF.Sendrecv(bytearray(8), 0, 1, buf, 0, 1)),
-    "Sendrecv_replace": ("buf", True, lambda buf: SELF.Sendrecv_replace(buf, 0, 1, 0, 1)),
+    "Irecv": ("buf", True, lambda buf: SELF.Irecv(buf, 0, 3)),
+    "Sendrecv": ("recvbuf", True, lambda buf: SELF.Sendrecv(bytearray(8), MPI.PROC_NULL, 1, buf, 0, 1)),
+    "Sendrecv_replace": ("buf", True, lambda buf: SELF.Sendrecv_replace(buf, 0, 2, 0, 1)),
 }
 ALL = [pytest.param(*entry, id=f"{name}-{entry[0]}") for calls in (READS, WRITES) for name, entry in calls.items()]
 RECEIVERS = [pytest.param(entry[0], entry[2], id=name) for name, entry in WRITES.items()]
@@ -95,16 +104,12 @@ NO_BUFFERS = {
     "comm": MPI.COMM_SELF,
     "datatype": MPI.INT,
     "IN_PLACE": MPI.IN_PLACE,
-    "pointer": ctypes.c_void_p(8),
 }
 
 
 @pytest.mark.parametrize("thing", NO_BUFFERS.values(), ids=NO_BUFFERS)
 @pytest.mark.parametrize(("argument", "writes", "call"), ALL)
 def test_no_buffer(argument, writes, call, thing):
-    if isinstance(thing, ctypes.c_void_p):  # a buffer, but of a type that no message has
-        refused(TypeError, argument, call=lambda: call(thing))
-        return
     refused(TypeError, argument, call=lambda: call(thing))
     refused(TypeError, argument, call=lambda: call([thing, 1, MPI.INT]))
 
@@ -233,8 +238,11 @@ ODD_ITEMS = {
 @pytest.mark.parametrize("make", ODD_ITEMS.values(), ids=ODD_ITEMS)
 @pytest.mark.parametrize(("argument", "writes", "call"), ALL)
 def test_items_without_an_mpi_type(argument, writes, call, make):
-    error = refused(TypeError, argument, call=lambda: call(make()))
-    assert "datatype" in told(error)
+    error = refused((TypeError, BufferError), argument, call=lambda: call(make()))
+    if isinstance(error, BufferError):  # an exporter that does not even describe its items
+        assert "'M'" in told(error)
+    else:
+        assert "datatype" in told(error)
 
 
 def test_odd_items_with_a_type_of_their_own():
@@ -249,7 +257,7 @@ def test_odd_items_with_a_type_of_their_own():
 def test_released_memoryview():
     view = memoryview(bytearray(8))
     view.release()
-    refused(ValueError, call=lambda: SELF.Isend(view, 0))
+    refused((ValueError, BufferError), "released", call=lambda: SELF.Isend(view, 0))
 
 
 def test_error_in_the_second_buffer_names_the_second():
@@ -530,7 +538,7 @@ def test_alloc_mem():
     refused(OverflowError, "size", call=lambda: MPI.Alloc_mem(2**63))
     refused(TypeError, "size", call=lambda: MPI.Alloc_mem("many"))
     refused((MPI.Exception, ValueError), call=lambda: MPI.Alloc_mem(-1))
-    refused((MPI.Exception, MemoryError), call=lambda: MPI.Alloc_mem(2**60))
+    refused((MPI.Exception, MemoryError), call=lambda: MPI.Alloc_mem(2**62))
     refused(TypeError, "info", call=lambda: MPI.Alloc_mem(8, 3))
     assert memoryview(MPI.Alloc_mem(0)).nbytes == 0
 

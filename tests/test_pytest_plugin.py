@@ -12,8 +12,9 @@ import xml.etree.ElementTree
 from pathlib import Path
 from textwrap import dedent
 
-import mmpi.pytest_plugin
 import pytest
+
+import mmpi.pytest_plugin
 from mmpi.pytest_plugin import merge
 
 pytest_plugins = ["pytester"]

@@ -506,6 +506,21 @@ int peer_buffer(Frame *frame, const char *argument, PyObject *object, int access
     return 0;
 }
 
+/* the same data in the frame's memory */
+int copy_buffer(Frame *frame, const Buffer *from, Buffer *to)
+{
+    Layout l;
+    if (layout_of(from->type, &l)) return -1;
+    MPI_Aint last = (from->count - 1) * l.extent, low = l.low + (last < 0 ? last : 0), high = l.reach + (last > 0 ? last : 0);
+    *to = *from;
+    if (from->count == 0) return 0;
+    char *copy = frame_memory(frame, (size_t)(high - low), 1);
+    if (!copy) return -1;
+    memcpy(copy, (const char *)from->addr + low, (size_t)(high - low));
+    to->addr = copy - low;
+    return 0;
+}
+
 /* --- buffers with counts and displacements ---------------------------------------------------------------- */
 
 static void put(void *array, int i, MPI_Count value, int aint)

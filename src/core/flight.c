@@ -96,7 +96,7 @@ int enter(Door *door, int operation, const Note *note)
     call->state = EMPTY;
     call->sequence = door->sequence = (uint64_t)(ring - flight->rings) << 48 | number;
     call->comm = comm ? comm->id : 0;
-    call->collective = note->collective ? ++comm->collectives : 0;
+    call->collective = comm && note->collective ? ++comm->collectives : 0;
     call->datatype = (uint64_t)(uintptr_t)note->type;
     call->op = (uint64_t)(uintptr_t)note->op;
     call->request = note->request;

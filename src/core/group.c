@@ -95,7 +95,7 @@ static int to_ranges(Frame *frame, PyObject *value, void *target)
     for (Py_ssize_t i = 0; ranges->at && i < n; i++) {
         PyObject *item = PySequence_GetItem(value, i), *triple = item ? PySequence_Tuple(item) : NULL;
         int bad = !triple;
-        if (triple && PyTuple_Size(triple) != 3) { PyErr_Format(PyExc_ValueError, "item %zd is no triple (first, last, stride)", i); bad = 1; }
+        if (triple && PyTuple_Size(triple) != 3) { PyErr_Format(PyExc_ValueError, "item %zd is not one of the ranges (first, last, stride)", i); bad = 1; }
         for (int j = 0; !bad && j < 3; j++) bad = to_int(frame, PyTuple_GetItem(triple, j), &ranges->at[i][j]);
         Py_XDECREF(item);
         Py_XDECREF(triple);

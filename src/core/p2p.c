@@ -79,10 +79,10 @@ static void abandon(Frame *frame, Pair *p)
 }
 
 /* Irecv and Isend, tested together: like every receive, this may wait without bound */
-static int exchange(Frame *frame, const Note *note, Pair *p, const Buffer *out, int dest, int sendtag, const Buffer *in, int source, int recvtag, MPI_Comm comm)
+static int exchange(Frame *frame, int operation, const Note *note, Pair *p, const Buffer *out, int dest, int sendtag, const Buffer *in, int source, int recvtag, MPI_Comm comm)
 {
     Door door;
-    int rc = enter(&door, OP_MPI_Sendrecv, note);
+    int rc = enter(&door, operation, note);
     if (rc) return rc;
     *p = (Pair){{MPI_REQUEST_NULL, MPI_REQUEST_NULL}, {empty_status(), empty_status()}, 0, 0};
     rc = PICK_C(MPI_Irecv, in->addr, in->count, in->type, source, recvtag, comm, &p->both[0]);
@@ -102,23 +102,26 @@ METHOD(Comm, Sendrecv, "sendbuf, dest, sendtag=0, recvbuf=None, source=ANY_SOURC
     int dest, sendtag = 0, source = MPI_ANY_SOURCE, recvtag = MPI_ANY_TAG;
     if (PARSE(&frame, to_object, &send, to_int, &dest, to_int, &sendtag, to_object, &receive, to_int, &source, to_int, &recvtag, to_status, &status) ||
         peer_buffer(&frame, "sendbuf", send, TO_READ, dest, &out) || peer_buffer(&frame, "recvbuf", receive, TO_WRITE, source, &in)) return finish(&frame, RAISED);
-    int rc = exchange(&frame, TO_PEER(out, dest, sendtag), &p, &out, dest, sendtag, &in, source, recvtag, self->handle);
+    int rc = exchange(&frame, OP_MPI_Sendrecv, TO_PEER(out, dest, sendtag), &p, &out, dest, sendtag, &in, source, recvtag, self->handle);
     if (rc != RAISED) set_status(status, &p.statuses[0]);
     return finish(&frame, rc);
 }
 
+/* What is sent comes from a copy of the buffer (MPICH's MPI_Isendrecv_replace leaves the status wrong). */
 METHOD(Comm, Sendrecv_replace, "buf, dest, sendtag=0, source=ANY_SOURCE, recvtag=ANY_TAG, status=None", "Send a buffer and receive into it.")
 {
-    Frame frame; PyObject *buf; Buffer m; Status *status = NULL; MPI_Status s = empty_status();
-    int dest, sendtag = 0, source = MPI_ANY_SOURCE, recvtag = MPI_ANY_TAG;
-    int rc = PARSE(&frame, to_object, &buf, to_int, &dest, to_int, &sendtag, to_int, &source, to_int, &recvtag, to_status, &status) ||
-             peer_buffer(&frame, "buf", buf, TO_WRITE, dest == MPI_PROC_NULL ? source : dest, &m) ? RAISED : 0;
-    if (rc) return finish(&frame, rc);
-    if (MPI_Isendrecv_replace)
-        EXCHANGE_C(rc, &frame, TO_PEER(m, dest, sendtag), &s, MPI_Sendrecv_replace, MPI_Isendrecv_replace, m.addr, m.count, m.type, dest, sendtag, source, recvtag, self->handle);
+    Frame frame; PyObject *buf; Buffer in, out; Status *status = NULL; Pair p;
+    int dest, sendtag = 0, source = MPI_ANY_SOURCE, recvtag = MPI_ANY_TAG, rc;
+    if (PARSE(&frame, to_object, &buf, to_int, &dest, to_int, &sendtag, to_int, &source, to_int, &recvtag, to_status, &status) ||
+        peer_buffer(&frame, "buf", buf, TO_WRITE, dest == MPI_PROC_NULL ? source : dest, &in)) return finish(&frame, RAISED);
+    if (in.addr == MPI_BOTTOM && in.count) {            /* spread over all of memory: the library copies what is needed */
+        p.statuses[0] = empty_status();
+        CALL_C(rc, TO_PEER(in, dest, sendtag), MPI_Sendrecv_replace, in.addr, in.count, in.type, dest, sendtag, source, recvtag, self->handle, &p.statuses[0]);
+    } else if (copy_buffer(&frame, &in, &out))
+        rc = RAISED;
     else
-        CALL_C(rc, TO_PEER(m, dest, sendtag), MPI_Sendrecv_replace, m.addr, m.count, m.type, dest, sendtag, source, recvtag, self->handle, &s);
-    if (rc != RAISED) set_status(status, &s);
+        rc = exchange(&frame, OP_MPI_Sendrecv_replace, TO_PEER(in, dest, sendtag), &p, &out, dest, sendtag, &in, source, recvtag, self->handle);
+    if (rc != RAISED) set_status(status, &p.statuses[0]);
     return finish(&frame, rc);
 }
 

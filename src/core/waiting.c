@@ -58,7 +58,7 @@ static int interrupted(Frame *frame, int kind, MPI_Request *request, MPI_Status 
     PyObject *type, *value, *trace;
     if (kind == TO_WAIT) return RAISED;                 /* the request lives on */
     if (kind == TO_RECEIVE) return take_back(request, status);
-    if (kind == TOGETHER) context->broken = "a collective on it was interrupted";
+    if (kind == TOGETHER && context) context->broken = "a collective on it was interrupted";
     PyErr_Fetch(&type, &value, &trace);
     Frame *heap = evacuate(frame);
     if (heap) park(*request, heap);

@@ -6,7 +6,6 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
-import subprocess
 import sys
 import time
 from types import TracebackType
@@ -49,7 +48,7 @@ def run(plan: Plan, timeout: float | None) -> int:
     # Processes that outlive their parents become our children: they are found whatever they did to their environment.
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
     with Signals() as signals:
-        job = start(plan, stdin=standard_input(plan))
+        job = start(plan)
         job.adopts = True
         try:
             status = attend(job, signals, timeout)
@@ -58,26 +57,6 @@ def run(plan: Plan, timeout: float | None) -> int:
             reap()
     report(job, timeout)
     return status
-
-
-def standard_input(plan: Plan) -> int | None:
-    """What rank 0 reads: our input, unless it was the program, or is a terminal that now belongs to someone else."""
-    if plan.options.stdin_program is not None:
-        return subprocess.DEVNULL
-    try:
-        # The launcher has a session of its own, so the kernel would not stop it from taking the shell's input.
-        return subprocess.DEVNULL if os.isatty(0) and os.tcgetpgrp(0) != os.getpgrp() else None
-    except OSError:
-        return subprocess.DEVNULL if not is_open(0) else None
-
-
-def is_open(fd: int) -> bool:
-    """Is this descriptor open?"""
-    try:
-        os.fstat(fd)
-    except OSError:
-        return False
-    return True
 
 
 def attend(job: Job, signals: Signals, timeout: float | None) -> int:
@@ -121,8 +100,7 @@ def report(job: Job, timeout: float | None) -> None:
     if job.asked == 124:
         print(f"mmpi run: the time limit of {timeout:g} s is over; the job was ended", file=sys.stderr)
     elif job.asked is None and (failure := job.ranks.failure()) and failure.status is not None and job.returncode:
-        who = "a rank" if failure.rank is None else f"rank {failure.rank}"
-        print(f"mmpi run: {who} (pid {failure.pid}) {how(failure.status)}", file=sys.stderr)
+        print(f"mmpi run: rank {failure.rank} (pid {failure.pid}) {how(failure.status)}", file=sys.stderr)
 
 
 def how(status: int) -> str:

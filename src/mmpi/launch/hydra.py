@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .host import Host
-    from .plans import Part
 
 NAMES = ("mpiexec.hydra", "mpiexec.mpich", "mpiexec")
 REAL_NAMES = ("hydra", "mpich")
 NEIGHBOURS = ("hydra_pmi_proxy",)
+RANK = "PMI_RANK"
 # Shared memory that MPICH leaves behind when its ranks are killed.
 LEFTOVERS = ("mpich_shm_*",)
 
@@ -26,16 +26,11 @@ CROWDED = {
 }
 
 
-def command_line(
-    mpiexec: str, parts: Sequence[Part], hosts: Sequence[tuple[str, int]], exported: Sequence[str]
-) -> list[str]:
-    """The whole command line. The environment needs no option: hydra passes all of its own to every rank."""
+def options(mpiexec: str, hosts: Sequence[tuple[str, int]], exported: Sequence[str]) -> list[str]:
+    """The command line up to the programs. The environment needs no option: hydra passes all of its own to every rank."""
     words = [mpiexec]
     if hosts:
         words += ["-hosts", ",".join(f"{host}:{slots}" for host, slots in hosts)]
-    for i, part in enumerate(parts):
-        words += [":"] if i else []
-        words += ["-n", str(part.n), *part.command()]
     return words
 
 

@@ -12,25 +12,20 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .host import Host
-    from .plans import Part
 
 NAMES = ("mpiexec.openmpi", "mpiexec")
 REAL_NAMES = ("openmpi", "orterun", "prterun")
 NEIGHBOURS = ("orterun", "prterun")
+RANK = "OMPI_COMM_WORLD_RANK"
 LEFTOVERS = ()
 
 
-def command_line(
-    mpiexec: str, parts: Sequence[Part], hosts: Sequence[tuple[str, int]], exported: Sequence[str]
-) -> list[str]:
-    """The whole command line. Ranks on other hosts get only the variables that are named by -x."""
+def options(mpiexec: str, hosts: Sequence[tuple[str, int]], exported: Sequence[str]) -> list[str]:
+    """The command line up to the programs. Ranks on other hosts get only the variables that are named by -x."""
     words = [mpiexec]
     if hosts:
         words += ["--host", ",".join(f"{host}:{slots}" for host, slots in hosts)]
         words += [word for name in exported if not name.startswith("OMPI_") for word in ("-x", name)]
-    for i, part in enumerate(parts):
-        words += [":"] if i else []
-        words += ["-n", str(part.n), *part.command()]
     return words
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from . import hydra, openmpi, programs
+from . import hydra, openmpi, programs, stdin
 from .errors import LaunchError
 from .host import Host, marks_of_other_jobs
 
@@ -73,9 +73,13 @@ class Plan:
     @cached_property
     def argv(self) -> tuple[str, ...]:
         """The full command line of the launcher."""
-        family = FAMILIES[self.launcher]
-        exported = [*self.environment, *self.defaults]
-        return tuple(family.command_line(self.mpiexec, self.parts, self.options.hosts, exported))
+        family, hosts = FAMILIES[self.launcher], self.options.hosts
+        words = family.options(self.mpiexec, hosts, [*self.environment, *self.defaults])
+        on_the_way = [] if hosts else ["/bin/sh", os.path.join(self.directory, stdin.SCRIPT)]
+        for i, part in enumerate(self.parts):
+            words += [":"] if i else []
+            words += ["-n", str(part.n), *on_the_way, *part.command()]
+        return tuple(words)
 
     def environ(self, base: Mapping[str, str]) -> dict[str, str]:
         """The environment of the launcher, made from another one."""

@@ -28,7 +28,7 @@ class Rank:
 
     pid: int
     fd: int
-    rank: int | None
+    rank: int
     ended: float | None = None
     status: int | None = None
 
@@ -69,12 +69,13 @@ class Ranks:
         if self.missing <= 0:
             return
         for pid in ranks_below(self.launcher):
-            if pid not in self.known and self.missing > 0:
+            number = rank_number(pid) if pid not in self.known else None
+            if number is not None and self.missing > 0:
                 try:
                     fd = os.pidfd_open(pid)
                 except OSError:  # gone, or no more descriptors
                     continue
-                self.known[pid] = Rank(pid, fd, rank_number(pid))
+                self.known[pid] = Rank(pid, fd, number)
                 self._poll.register(fd, select.POLLIN)
                 self.missing -= 1
 

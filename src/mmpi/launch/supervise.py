@@ -10,18 +10,16 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import IO
 
 from . import processes
 from .errors import LaunchError
 from .folder import Folder, remove_leftovers, sweep
 from .plans import FAMILIES, Plan
 from .programs import STDIN_PROGRAM
+from .stdin import SCRIPT, Input, Stream, script
 
 GRACE = 1.0  # seconds from one means of ending a job to the next, harder one
 PR_SET_PDEATHSIG = 1
-
-Stream = int | IO[bytes] | IO[str] | None
 
 
 def start(
@@ -40,27 +38,38 @@ def start(
         raise LaunchError("running on other hosts is only planned so far", hint="--explain shows the plan")
     sweep(os.path.dirname(plan.directory), os.getuid())
     folder = Folder(plan.directory)
+    source: Input | None = None
     try:
-        if plan.options.stdin_program is not None:
-            folder.write(STDIN_PROGRAM, plan.options.stdin_program)
-        began = time.time()
-        # A session of its own: Ctrl-C reaches us alone, and we decide who gets which signal, in which order.
-        process = subprocess.Popen(
+        program = plan.options.stdin_program
+        if program is not None:
+            folder.write(STDIN_PROGRAM, program)
+        source = Input(stdin if program is None else subprocess.DEVNULL)
+        environ = plan.environ(os.environ if env is None else env)
+        text = script(source.path, FAMILIES[plan.launcher].RANK, environ)
+        folder.write(SCRIPT, text.encode(errors="surrogateescape"))
+        return Job(plan, launch(plan, environ, stdout, stderr), folder, source)
+    except BaseException:
+        if source:
+            source.close()
+        folder.remove()
+        raise
+
+
+def launch(plan: Plan, environ: dict[str, str], stdout: Stream, stderr: Stream) -> subprocess.Popen[bytes]:
+    """Start the launcher, in a session of its own: Ctrl-C reaches us alone, and we decide who gets which signal, and when."""
+    try:
+        return subprocess.Popen(
             plan.argv,
-            stdin=stdin,
+            stdin=subprocess.DEVNULL,
             stdout=stdout,
             stderr=stderr,
-            env=plan.environ(os.environ if env is None else env),
+            env=environ,
             start_new_session=True,
             preexec_fn=death_signal(),
         )
     except OSError as e:
-        folder.remove()
-        raise LaunchError(f"{plan.mpiexec}: cannot be executed: {e.strerror}", status=126) from e
-    except BaseException:
-        folder.remove()
-        raise
-    return Job(plan, process, folder, began)
+        status = 127 if isinstance(e, FileNotFoundError) else 126
+        raise LaunchError(f"{plan.mpiexec}: cannot be executed: {e.strerror}", status=status) from e
 
 
 def death_signal() -> Callable[[], None] | None:
@@ -83,15 +92,15 @@ def death_signal() -> Callable[[], None] | None:
 class Job:
     """A running job."""
 
-    def __init__(self, plan: Plan, process: subprocess.Popen[bytes], folder: Folder, began: float) -> None:
+    def __init__(self, plan: Plan, process: subprocess.Popen[bytes], folder: Folder, source: Input) -> None:
         self.plan = plan
         self.pid = process.pid
-        self.stdin, self.stdout, self.stderr = process.stdin, process.stdout, process.stderr
+        self.stdin, self.stdout, self.stderr = source.writer, process.stdout, process.stderr
         self.returncode: int | None = None
         self.ranks = processes.Ranks(process.pid, plan.ranks)
         self.ending: Ending | None = None
         self.adopts = False  # are all our other children orphans of this job?
-        self._process, self._folder, self._began = process, folder, began
+        self._process, self._folder, self._input, self._began = process, folder, source, time.time()
         self._pidfd = os.pidfd_open(process.pid)
 
     def processes(self) -> list[int]:
@@ -163,6 +172,7 @@ class Job:
         self.returncode = self.asked if self.asked is not None else status_of(self.ranks, self._process.returncode)
         self.ranks.close()
         os.close(self._pidfd)
+        self._input.close()
         self._folder.remove()
         remove_leftovers(FAMILIES[self.plan.launcher].LEFTOVERS, os.getuid(), self._began)
 

@@ -31,7 +31,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options and ini settings, all named mmpi."""
     group = parser.getgroup("mmpi", "tests on several MPI processes")
     group.addoption("--mmpi-n", metavar="N,N", help="run mmpi tests on these numbers of processes only")
-    group.addoption("--mmpi-timeout", metavar="S", help="seconds for an mmpi test without a limit (0: no limits at all)")
+    group.addoption("--mmpi-timeout", metavar="S", help="seconds for an mmpi test without a limit (0: no limits)")
     parser.addini("mmpi_n", "numbers of processes of a bare mmpi marker", default="2")
     parser.addini("mmpi_timeout", "seconds for an mmpi test without a limit (0: none)", default="60")
     parser.addini("mmpi_grace", "seconds given to the other ranks once one rank has failed a test", default="10")

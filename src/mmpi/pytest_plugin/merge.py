@@ -101,7 +101,7 @@ def merge(item: pytest.Item, reports: Reports, size: int, notes: Sequence[str] =
     for rank in sorted(reports):
         for report in reports[rank]:
             # Sub-tests are reports of phase "call" with a context of their own.
-            slot = (PHASES.index(report.when or "call"), repr(getattr(report, "context", None)))
+            slot = (PHASES.index(report.when), repr(getattr(report, "context", None)))
             slots.setdefault(slot, {})[rank] = report
     merged = [_merge_phase(slots[slot], size) for slot in sorted(slots, key=lambda slot: slot[0])]
     if any(report.when == "setup" and report.outcome == "failed" for report in merged):
@@ -111,8 +111,8 @@ def merge(item: pytest.Item, reports: Reports, size: int, notes: Sequence[str] =
     for report in merged:
         report.nodeid, report.location = item.nodeid, item.location
     for report in merged:
-        if notes and report.outcome == "failed":
-            report.longrepr.notes = notes  # type: ignore[union-attr]
+        if notes and isinstance(report.longrepr, RanksRepr):
+            report.longrepr.notes = notes
             break
     return merged
 
