@@ -59,11 +59,13 @@ ASAN_BUILD = --no-build-isolation -Cbuild-dir=build/asan -Csetup-args=-Dbuildtyp
   -Csetup-args=-Db_sanitize=address,undefined -Csetup-args=-Db_lundef=false
 
 lint: $(ENV)/.lint  ## C without a warning, ruff, mypy, formatting, derived files
-	test -f build/lint/build.ninja || meson setup build/lint -Dbuildtype=debugoptimized -Dwerror=true
-	ninja -C build/lint --quiet
-	$(RUN) checks/style.py Makefile .ci/run $(shell find src checks \( -name '*.[ch]' -o -name '*.sh' \))
-	ruff check .
-	mypy
+	test -f build/lint/build.ninja || meson setup build/lint -Dbuildtype=debugoptimized -Dwerror=true >/dev/null
+	@status=0; check() { echo "$$@"; "$$@" || status=1; }; \
+	check ninja -C build/lint --quiet -k 0; \
+	check $(RUN) checks/style.py Makefile .ci/run $$(find src checks -name '*.[ch]' -o -name '*.sh'); \
+	check ruff check --quiet --output-format concise .; \
+	check mypy; \
+	exit $$status
 
 check-abi: install  ## hold our MPI declarations against the mpi.h of every MPI found here
 	$(RUN) checks/check_abi.py

@@ -33,7 +33,8 @@ typedef lacking_function MPI_User_function_c, MPI_Datarep_conversion_function_c,
 
 #define IS(a, b) __builtin_types_compatible_p(__typeof__(a), b)
 #define TYPE(name, as) if (IS(name, Lacking)) puts("typedef " as " " #name ";");
-#define CALLBACK(type, name, parameters) if (IS(name *, lacking_function *)) puts("typedef " #type " " #name #parameters ";");
+#define CALLBACK(type, name, parameters) \
+    if (IS(MPI_##name *, lacking_function *)) puts("typedef " #type " MPI_" #name #parameters ";");
 
 static const char *null_of(const char *type)
 {
@@ -54,12 +55,7 @@ int main(void)
 #endif
     TYPE(MPI_Session, "struct mmpi_session *") TYPE(MPI_T_event_registration, "struct mmpi_registration *")
     TYPE(MPI_T_event_instance, "struct mmpi_instance *") TYPE(MPI_T_cb_safety, "int") TYPE(MPI_T_source_order, "int")
-    CALLBACK(void, MPI_User_function_c, (void *, void *, MPI_Count *, MPI_Datatype *))
-    CALLBACK(int, MPI_Datarep_conversion_function_c, (void *, MPI_Datatype, MPI_Count, void *, MPI_Offset, void *))
-    CALLBACK(void, MPI_Session_errhandler_function, (MPI_Session *, int *, ...))
-    CALLBACK(void, MPI_T_event_cb_function, (MPI_T_event_instance, MPI_T_event_registration, MPI_T_cb_safety, void *))
-    CALLBACK(void, MPI_T_event_free_cb_function, (MPI_T_event_registration, MPI_T_cb_safety, void *))
-    CALLBACK(void, MPI_T_event_dropped_cb_function, (MPI_Count, MPI_T_event_registration, int, MPI_T_cb_safety, void *))
+#include "callbacks.h"
 #ifndef MPI_BUFFER_AUTOMATIC
     puts("#define MPI_BUFFER_AUTOMATIC ((void *)0)");
 #endif

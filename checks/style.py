@@ -11,7 +11,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-COLUMNS, LINES = 150, 60
+COLUMNS, LINES = 190, 60
+HEAD = re.compile(r"(METHOD0?|CLASSMETHOD|FUNCTION0?|GETTER)\(")        # a signature and its documentation
 
 
 def flaws(path: Path) -> Iterator[str]:
@@ -26,7 +27,7 @@ def flaws(path: Path) -> Iterator[str]:
             yield f"{number}: tab"
         if line != line.rstrip():
             yield f"{number}: blank at the end"
-        if len(line) > COLUMNS and not facts:
+        if len(line) > COLUMNS and not facts and not HEAD.match(line):
             yield f"{number}: {len(line)} columns, {COLUMNS} allowed"
         if line == "{":
             opened = number

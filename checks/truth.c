@@ -72,7 +72,6 @@ static void symbol(const char *name, bool absent, const char *theirs, const char
 #define SIZE(type, s, m, o) integer("size", #type, sizeof(type), PICK(s, m, o));
 #define OFFSET(field, s, m, o) integer("offset", #field, offsetof(MPI_Status, field), PICK(s, m, o));
 #define ADDRESS(name, s, m, o) integer("address", #name, (intptr_t)name, PICK(s, m, o));
-#define CALLBACK(type, name, parameters) prototype("callback", #name, IS(name *, lacking_function *), IS(name *, type (*) parameters));
 
 int main(void)
 {
@@ -98,30 +97,9 @@ int main(void)
     ADDRESS(MPI_UNWEIGHTED, 10, 0, 2) ADDRESS(MPI_WEIGHTS_EMPTY, 11, 0, 3)
 #endif
 
-    CALLBACK(void, MPI_User_function, (void *, void *, int *, MPI_Datatype *))
-    CALLBACK(void, MPI_User_function_c, (void *, void *, MPI_Count *, MPI_Datatype *))
-    CALLBACK(int, MPI_Grequest_query_function, (void *, MPI_Status *))
-    CALLBACK(int, MPI_Grequest_free_function, (void *))
-    CALLBACK(int, MPI_Grequest_cancel_function, (void *, int))
-    CALLBACK(int, MPI_Copy_function, (MPI_Comm, int, void *, void *, void *, int *))
-    CALLBACK(int, MPI_Delete_function, (MPI_Comm, int, void *, void *))
-    CALLBACK(int, MPI_Comm_copy_attr_function, (MPI_Comm, int, void *, void *, void *, int *))
-    CALLBACK(int, MPI_Comm_delete_attr_function, (MPI_Comm, int, void *, void *))
-    CALLBACK(int, MPI_Type_copy_attr_function, (MPI_Datatype, int, void *, void *, void *, int *))
-    CALLBACK(int, MPI_Type_delete_attr_function, (MPI_Datatype, int, void *, void *))
-    CALLBACK(int, MPI_Win_copy_attr_function, (MPI_Win, int, void *, void *, void *, int *))
-    CALLBACK(int, MPI_Win_delete_attr_function, (MPI_Win, int, void *, void *))
-    CALLBACK(int, MPI_Datarep_extent_function, (MPI_Datatype, MPI_Aint *, void *))
-    CALLBACK(int, MPI_Datarep_conversion_function, (void *, MPI_Datatype, int, void *, MPI_Offset, void *))
-    CALLBACK(int, MPI_Datarep_conversion_function_c, (void *, MPI_Datatype, MPI_Count, void *, MPI_Offset, void *))
-    CALLBACK(void, MPI_Comm_errhandler_function, (MPI_Comm *, int *, ...))
-    CALLBACK(void, MPI_File_errhandler_function, (MPI_File *, int *, ...))
-    CALLBACK(void, MPI_Win_errhandler_function, (MPI_Win *, int *, ...))
-    CALLBACK(void, MPI_Session_errhandler_function, (MPI_Session *, int *, ...))
-    CALLBACK(void, MPI_T_event_cb_function, (MPI_T_event_instance, MPI_T_event_registration, MPI_T_cb_safety, void *))
-    CALLBACK(void, MPI_T_event_free_cb_function, (MPI_T_event_registration, MPI_T_cb_safety, void *))
-    CALLBACK(void, MPI_T_event_dropped_cb_function, (MPI_Count, MPI_T_event_registration, int, MPI_T_cb_safety, void *))
-
+#define CALLBACK(type, name, parameters) \
+    prototype("callback", "MPI_" #name, IS(MPI_##name *, lacking_function *), IS(MPI_##name *, type (*) parameters));
+#include "callbacks.h"
 #undef ABSENT
 #define ABSENT LACKING
 #define INT(name, s, m, o) integer("constant", "MPI_" #name, MPI_##name, PICK(s, m, o));

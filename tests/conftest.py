@@ -1,12 +1,125 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Fixtures of all tests."""
+"""Fixtures of all tests, and a look at what the whole suite has left behind."""
 
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+import uuid
 import zlib
+from pathlib import Path
 
 import pytest
 
+MARK = "MMPI_TEST_SUITE"  # in the environment of everything that the suite starts
+SHARED_MEMORY = Path("/dev/shm")
+
 
 @pytest.fixture
-def tag(request):
+def tag(request: pytest.FixtureRequest) -> int:
     """A tag of the test's own, the same on all ranks: what a failed test left behind is never received by another."""
     return zlib.crc32(request.node.nodeid.split("::", 1)[-1].encode()) % 30000 + 1
+
+
+# --- what is left behind -------------------------------------------------------------------------------------------
+
+
+class Leftovers:
+    """Processes, shared memory and temporary files that outlive the suite."""
+
+    def __init__(self) -> None:
+        self.mark = uuid.uuid4().hex
+        self.folder = Path(tempfile.mkdtemp(prefix="mmpi-tests-"))
+        self.old_folder = os.environ.get("TMPDIR")
+        self.before = self.shared_memory()
+        os.environ[MARK] = self.mark
+        os.environ["TMPDIR"] = str(self.folder)
+
+    def processes(self) -> list[str]:
+        """Living processes with our mark, other than this one."""
+        wanted, found = f"{MARK}={self.mark}".encode(), []
+        for entry in Path("/proc").iterdir():
+            if not entry.name.isdigit() or int(entry.name) == os.getpid():
+                continue
+            try:
+                if wanted in (entry / "environ").read_bytes().split(b"\0"):
+                    command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                    found.append(f"process {entry.name}: {command}")
+            except OSError:  # gone, or not ours
+                continue
+        return found
+
+    @staticmethod
+    def shared_memory() -> set[Path]:
+        """What stands in /dev/shm and is ours."""
+        found = set()
+        for path in SHARED_MEMORY.glob("*"):
+            try:
+                if path.lstat().st_uid == os.getuid():
+                    found.add(path)
+            except OSError:
+                continue
+        return found
+
+    @staticmethod
+    def in_use(path: Path) -> bool:
+        """Does a living process have the file, or one in the folder, open or mapped? Then it is another job's."""
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                if str(path) in (process / "maps").read_text(errors="replace"):
+                    return True
+                if any(os.readlink(link).startswith(str(path)) for link in (process / "fd").iterdir()):
+                    return True
+            except OSError:
+                continue
+        return False
+
+    def found(self) -> list[str]:
+        """All that is left, in words."""
+        files = [f"temporary file {path}" for path in self.folder.iterdir()]
+        memory = [f"shared memory {path}" for path in self.shared_memory() - self.before if not self.in_use(path)]
+        return self.processes() + sorted(memory) + sorted(files)
+
+    def close(self) -> list[str]:
+        """Give the last ones a moment to end; then tell what is left, and tidy up."""
+        end = time.monotonic() + 5
+        while (found := self.found()) and time.monotonic() < end:
+            time.sleep(0.1)
+        os.environ.pop(MARK, None)
+        os.environ.pop("TMPDIR", None)
+        if self.old_folder is not None:
+            os.environ["TMPDIR"] = self.old_folder
+        shutil.rmtree(self.folder, ignore_errors=True)
+        return found
+
+
+LEFTOVERS = pytest.StashKey[Leftovers]()
+FOUND = pytest.StashKey[list[str]]()
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Remember how it was; not in the ranks that the suite starts, nor where only names are collected."""
+    if MARK in os.environ or session.config.option.collectonly:
+        return
+    session.config.stash[LEFTOVERS] = Leftovers()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail the whole run if something is left."""
+    leftovers = session.config.stash.get(LEFTOVERS, None)
+    if leftovers is None:
+        return
+    session.config.stash[FOUND] = found = leftovers.close()
+    if found and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Name what is left."""
+    found = config.stash.get(FOUND, [])
+    if found:
+        terminalreporter.section("left behind by the tests", red=True)
+        for line in found:
+            terminalreporter.line(line)

@@ -464,34 +464,40 @@ def test_cuda_read_only():
         exchange(np.ones(3), CudaArray(frozen))
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"shape": (-1,)},
-        {"shape": "x"},
-        {"shape": None},
-        {"typestr": "?!"},
-        {"typestr": 3},
-        {"typestr": ">f8"},
-        {"data": None},
-        {"data": (1,)},
-        {"data": ("x", False)},
-        {"strides": (1, 2, 3)},
-        {"mask": object()},
-    ],
-    ids=str,
-)
+NONSENSE = {
+    "negative": {"shape": (-1,)},
+    "twice-negative": {"shape": (-1, -3)},
+    "overflow": {"shape": (2**40, 2**40)},
+    "overflow-64": {"shape": (2**64,)},
+    "shape-text": {"shape": "x"},
+    "shape-none": {"shape": None},
+    "shape-floats": {"shape": (1.5,)},
+    "type-unknown": {"typestr": "?!"},
+    "type-int": {"typestr": 3},
+    "type-empty": {"typestr": ""},
+    "big-endian": {"typestr": ">f8"},
+    "data-none": {"data": None},
+    "data-short": {"data": (1,)},
+    "data-text": {"data": ("x", False)},
+    "strides-many": {"strides": (1, 2, 3)},
+    "strides-text": {"strides": "x"},
+    "mask": {"mask": object()},
+}
+
+
+@pytest.mark.parametrize("changes", NONSENSE.values(), ids=NONSENSE)
 def test_cuda_nonsense(changes):
     """What a producer gets wrong is an error here, not a crash."""
-    with pytest.raises((TypeError, ValueError, BufferError, NotImplementedError, OverflowError, LookupError)):
+    with pytest.raises((TypeError, ValueError, BufferError, NotImplementedError, OverflowError)) as caught:
         exchange(CudaArray(np.zeros(3), **changes), bytearray(24))
+    assert "sendbuf" in str(caught.value)
 
 
 def test_cuda_attribute_that_is_no_dictionary():
     class Strange:
         __cuda_array_interface__ = 3
 
-    with pytest.raises((TypeError, AttributeError), match="sendbuf|dict"):
+    with pytest.raises((TypeError, BufferError), match="sendbuf"):
         exchange(Strange(), bytearray(24))
 
 

@@ -247,20 +247,34 @@ def test_derived_types_reach_no_further(kind):
     shifted.Free()
 
 
+def overlong(kind, code, extra, tag):
+    """Receive into guarded memory what is longer than it by some bytes, fewer than a guard has."""
+    extra //= np.dtype(code).itemsize
+    thing, guarded = placed(kind, code)
+    with contextlib.suppress(MPI.Exception):  # some libraries do not tell what they have cut off
+        pass_on(pattern(code, COUNT + extra, 1), thing, tag)
+    assert guarded.intact()
+    thing, guarded = placed(kind, code)
+    with contextlib.suppress(MPI.Exception):
+        pass_on(pattern(code, 2 + extra, 1), [thing, (2, DISPL), datatype(code)], tag)
+    assert guarded.intact()
+    assert not guarded.inside[:DISPL].any()
+    assert not guarded.inside[DISPL + 2 :].any()
+
+
 @pytest.mark.parametrize("kind", PLACED, **KIND_IDS)
-def test_longer_message_does_not_overrun(kind, tag):
-    """Whether or not the library tells of it, the rest of a message that is too long goes nowhere."""
+def test_longer_message(kind, tag):
+    """What does not fit goes nowhere."""
     for code in kind.codes:
-        thing, guarded = placed(kind, code)
-        with contextlib.suppress(MPI.Exception):
-            pass_on(pattern(code, 10 * COUNT, 1), thing, tag)
-        assert guarded.intact()
-        thing, guarded = placed(kind, code)
-        with contextlib.suppress(MPI.Exception):
-            pass_on(pattern(code, 10 * COUNT, 1), [thing, (2, DISPL), datatype(code)], tag)
-        assert guarded.intact()
-        assert not guarded.inside[:DISPL].any()
-        assert not guarded.inside[DISPL + 2 :].any()
+        overlong(kind, code, 128, tag)
+
+
+def test_much_longer_message(tag):
+    """The same for a message that travels in another way because of its length."""
+    if MPI.get_vendor()[0] == "Open MPI":
+        pytest.skip("Open MPI writes beyond a receive that is too short where it copies a message in one piece")
+    for code in "Bid":
+        overlong(KINDS["numpy"], code, GUARD // 2, tag)
 
 
 @pytest.mark.parametrize("form", PART)

@@ -15,6 +15,7 @@ from pathlib import Path
 import abi3info
 import pytest
 from abi3info.models import PyVersion, Symbol
+
 from requirements import need
 
 pytestmark = pytest.mark.slow

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from requirements import need
 
 # Knows no mpi.h: a handle, int or pointer, travels in one register.

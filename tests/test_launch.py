@@ -435,31 +435,31 @@ def test_program_from_stdin(jobs: Jobs, tmp_path: Path) -> None:
     assert ended.status == 1 and "return 1 / 0  # here" in ended.err, ended
 
 
-READ = PRELUDE + "text = sys.stdin.read(); say(rank, len(text), text[:5], text[-5:])"
+READ = PRELUDE + "text = sys.stdin.read(); say(rank, len(text), *(text[:5] + text[-5:]).split())"
 
 
 def test_stdin_goes_to_rank_0(jobs: Jobs) -> None:
     text = "".join(f"{i:9d}\n" for i in range(40000))
     ended = jobs.run("-n", "3", "-c", "import time; time.sleep(0.3)\n" + READ, stdin=text)
     assert ended.status == 0 and [line.split()[:2] for line in ended.lines] == [["0", "400000"], ["1", "0"], ["2", "0"]], ended
-    assert "39999" in ended.lines[0]
+    assert ended.lines[0].endswith("9999")
 
 
 def test_kinds_of_stdin(jobs: Jobs, tmp_path: Path) -> None:
     (tmp_path / "data").write_text("first\nsecond\n")
     with open(tmp_path / "data", "rb", buffering=0) as file:
         out, _ = jobs.begin("-n", "1", "-c", READ, stdin=file).communicate(timeout=LIMIT)
-        assert out.split() == ["0", "13", "first", "cond"]
+        assert out.split() == ["0", "13", "firstcond"]
         os.lseek(file.fileno(), 6, os.SEEK_SET)
         out, _ = jobs.begin("-n", "1", "-c", READ, stdin=file).communicate(timeout=LIMIT)
-        assert out.split() == ["0", "7", "secon", "cond"], "a file that was read in part goes on from there"
+        assert out.split() == ["0", "7", "seconcond"], "a file that was read in part goes on from there"
     ours, theirs = socket.socketpair()
     with ours, theirs:
         process = jobs.begin("-n", "1", "-c", READ, stdin=theirs)
         theirs.close()
         ours.sendall(b"hello")
         ours.shutdown(socket.SHUT_WR)
-        assert process.communicate(timeout=LIMIT)[0].split() == ["0", "5", "hello", "hello"]
+        assert process.communicate(timeout=LIMIT)[0].split() == ["0", "5", "hellohello"]
     assert jobs.begin("-n", "1", "-c", READ).communicate(timeout=LIMIT)[0].split() == ["0", "0"]
     shell = f"{sys.executable} -m mmpi run -n 1 -c {shlex.quote(READ)} <&-"
     assert subprocess.run(["sh", "-c", shell], capture_output=True, timeout=LIMIT, cwd=tmp_path).stdout.split() == [b"0", b"0"]

@@ -807,3 +807,70 @@ def test_marker_is_known(run):
     ([3], "rank 3"), ([2, 0, 1], "ranks 0-2"), ([0, 1], "ranks 0, 1"), ([0, 1, 2, 5, 7, 8], "ranks 0-2, 5, 7, 8")])
 def test_ranks_text(ranks, text):
     assert merge.ranks_text(ranks) == text
+
+
+# ---- with MPI ----
+
+def test_with_mpi(run):
+    result = run("""
+        import mmpi
+        pytestmark = pytest.mark.mmpi(n=[1, 2, 3])
+
+        @pytest.fixture(scope="session", autouse=True)
+        def world():
+            return mmpi.init()
+
+        def test_world(world, mmpi_n):
+            assert world == (RANK, mmpi_n)
+
+        def test_comm(mmpi_comm, mmpi_n):
+            total = bytearray(8)
+            mmpi_comm.Allreduce([RANK.to_bytes(8, "little"), 1, mmpi.MPI.INT64_T], [total, 1, mmpi.MPI.INT64_T])
+            assert int.from_bytes(total, "little") == mmpi_n * (mmpi_n - 1) // 2
+        """)
+    result.assert_outcomes(passed=6)
+
+
+def test_trouble_in_mpi(run):
+    """Ranks blocked in MPI are left by a failure elsewhere, and a message that stays behind meets no later test."""
+    run.pytester.makeini("[pytest]\nmmpi_grace = 1")
+    result = run("""
+        from mmpi import MPI
+        pytestmark = pytest.mark.mmpi(n=2)
+        WORLD = MPI.COMM_WORLD
+
+        def receive():
+            data = bytearray(1)
+            WORLD.Recv(data, 0)
+            return data[0]
+
+        @pytest.mark.mmpi(timeout=2)
+        def test_hang():
+            receive() if RANK else None
+
+        def test_block(mmpi_comm):
+            assert RANK
+            receive()
+
+        def test_leave_a_message():
+            if RANK == 0:
+                WORLD.Send(b"1", 1)
+            assert RANK
+
+        def test_clean():
+            if RANK == 0:
+                WORLD.Send(b"2", 1)
+            else:
+                assert receive() == ord("2")
+
+        def test_abort():
+            if RANK:
+                WORLD.Abort(9)
+            receive()
+        """, "-v")
+    assert list(outcomes(result).values()) == ["FAILED", "FAILED", "FAILED", "PASSED", "FAILED"]
+    result.stdout.fnmatch_lines([
+        "no rank began or finished a test for 2 s*", "  File *test_it.py*, line * in receive",
+        "*rank 0 of 2*", "the job was ended 1 s after this", "  File *test_it.py*, line * in receive",
+        "*ended in this test: exit status 9"])
+    assert "MPI_Abort(MPI_COMM_WORLD, 1)" not in result.stdout.str() + result.stderr.str()

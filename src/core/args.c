@@ -152,13 +152,22 @@ void open_frame(Frame *frame, const Signature *signature)
     frame->nviews = frame->nheld = frame->nmemory = frame->ntypes = 0;
 }
 
+static void free_types(Frame *frame)
+{
+    Py_BEGIN_ALLOW_THREADS              /* a lock of MPI's may be held by a thread that waits for the GIL in a callback */
+    while (frame->ntypes)
+        if (MPI_Type_free(&frame->types[--frame->ntypes])) break;
+    Py_END_ALLOW_THREADS
+    frame->ntypes = 0;
+}
+
 void close_frame(Frame *frame)
 {
     live_views -= frame->nviews;
     while (frame->nviews) PyBuffer_Release(&frame->views[--frame->nviews]);
     while (frame->nheld) Py_DECREF(frame->held[--frame->nheld]);
     while (frame->nmemory) free(frame->memory[--frame->nmemory]);
-    while (frame->ntypes) MPI_Type_free(&frame->types[--frame->ntypes]);
+    if (frame->ntypes) free_types(frame);
 }
 
 Frame *new_frame(void)

@@ -442,9 +442,9 @@ static int large_type(Frame *frame, Buffer *b)
     parts[1] = b->type;
     if (!rc) LOCAL(rc, MPI_Type_create_struct, 2, lengths, at, parts, &whole);
     if (!rc) LOCAL(rc, MPI_Type_commit, &whole);
-    if (chunk != MPI_DATATYPE_NULL) MPI_Type_free(&chunk);
+    if (chunk != MPI_DATATYPE_NULL) frame->types[frame->ntypes++] = chunk;
+    if (whole != MPI_DATATYPE_NULL) frame->types[frame->ntypes++] = whole;
     if (rc) { finish(NULL, rc); return -1; }
-    frame->types[frame->ntypes++] = whole;
     b->type = whole;
     b->count = 1;
     return 0;

@@ -27,12 +27,10 @@ static int delete_context(MPI_Comm comm, int key, void *value, void *extra)
     return MPI_SUCCESS;
 }
 
-/* the context of a communicator; a new one, with the id, if it has none. A new reference, or NULL without memory. */
-static Context *context_of(MPI_Comm comm, uint64_t id)
+static Context *find_context(MPI_Comm comm, uint64_t id)
 {
     Context *context = NULL;
     int found = 0;
-    if (comm == MPI_COMM_NULL || mpi_state != RUNNING) return NULL;
     if (MPI_Comm_get_attr(comm, context_key, &context, &found) == MPI_SUCCESS && found) {
         __atomic_add_fetch(&context->references, 1, __ATOMIC_ACQ_REL);
         return context;
@@ -45,6 +43,18 @@ static Context *context_of(MPI_Comm comm, uint64_t id)
     context->id = id;
     context->references = 2;            /* the attribute's, and the caller's */
     if (MPI_Comm_set_attr(comm, context_key, context)) context->references = 1;
+    return context;
+}
+
+/* The context of a communicator; a new one, with the id, if it has none. A new reference, or NULL without memory.
+ * Without the GIL: a lock of MPI's may be held by a thread that waits for it in a callback. */
+static Context *context_of(MPI_Comm comm, uint64_t id)
+{
+    Context *context;
+    if (comm == MPI_COMM_NULL || mpi_state != RUNNING) return NULL;
+    Py_BEGIN_ALLOW_THREADS
+    context = find_context(comm, id);
+    Py_END_ALLOW_THREADS
     return context;
 }
 
@@ -61,12 +71,15 @@ static int leader_of(MPI_Comm comm)
 {
     MPI_Group group, world;
     int zero = 0, leader = -1;
-    if (MPI_Comm_group(comm, &group)) return -1;
-    if (MPI_Comm_group(MPI_COMM_WORLD, &world) == MPI_SUCCESS) {
-        MPI_Group_translate_ranks(group, 1, &zero, world, &leader);
-        MPI_Group_free(&world);
+    Py_BEGIN_ALLOW_THREADS
+    if (MPI_Comm_group(comm, &group) == MPI_SUCCESS) {
+        if (MPI_Comm_group(MPI_COMM_WORLD, &world) == MPI_SUCCESS) {
+            MPI_Group_translate_ranks(group, 1, &zero, world, &leader);
+            MPI_Group_free(&world);
+        }
+        MPI_Group_free(&group);
     }
-    MPI_Group_free(&group);
+    Py_END_ALLOW_THREADS
     return leader;
 }
 
@@ -77,7 +90,12 @@ static int keep_errors;
 
 int adopt_errors(MPI_Comm comm)
 {
-    return keep_errors || comm == MPI_COMM_NULL ? 0 : MPI_Comm_set_errhandler(comm, errors_of_new);
+    int rc = 0;
+    if (keep_errors || comm == MPI_COMM_NULL) return 0;
+    Py_BEGIN_ALLOW_THREADS
+    rc = MPI_Comm_set_errhandler(comm, errors_of_new);
+    Py_END_ALLOW_THREADS
+    return rc;
 }
 
 void choose_errors(MPI_Errhandler handler, int keep)
@@ -203,14 +221,14 @@ METHOD(Comm, Set_name, "name", "Give it a name, for debuggers and tools.")
 {
     Frame frame; const char *name;
     int rc = PARSE(&frame, to_text, &name);
-    if (!rc) LOCAL(rc, MPI_Comm_set_name, self->handle, name);
+    if (!rc) CALL(rc, NOTE(ON(self)), MPI_Comm_set_name, self->handle, name);
     return finish(&frame, rc);
 }
 
 METHOD0(Comm, Get_errhandler, "What happens when a call on it fails.")
 {
     MPI_Errhandler handler; int rc;
-    LOCAL(rc, MPI_Comm_get_errhandler, self->handle, &handler);
+    CALL(rc, NOTE(ON(self)), MPI_Comm_get_errhandler, self->handle, &handler);
     return rc ? finish(NULL, rc) : new_handle(ErrhandlerType, &handler);
 }
 
@@ -219,7 +237,7 @@ METHOD(Comm, Set_errhandler, "errhandler", "Say what happens when a call on it f
     Frame frame; PyObject *handler;
     int rc = PARSE(&frame, to_object, &handler);
     if (!rc && !PyObject_TypeCheck(handler, ErrhandlerType)) { PyErr_Format(PyExc_TypeError, "errhandler: expected an Errhandler, not %R", handler); rc = RAISED; }
-    if (!rc) LOCAL(rc, MPI_Comm_set_errhandler, self->handle, ((Errhandler *)handler)->handle);
+    if (!rc) CALL(rc, NOTE(ON(self)), MPI_Comm_set_errhandler, self->handle, ((Errhandler *)handler)->handle);
     return finish(&frame, rc);
 }
 

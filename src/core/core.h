@@ -25,7 +25,7 @@ typedef struct {                        /* "buf, dest, tag=0", split at the firs
     Py_ssize_t total, required;
 } Signature;
 
-enum { FRAME_VIEWS = 4, FRAME_HELD = 6, FRAME_MEMORY = 8, FRAME_TYPES = 2 };
+enum { FRAME_VIEWS = 4, FRAME_HELD = 6, FRAME_MEMORY = 8, FRAME_TYPES = 4 };
 
 typedef struct Frame {                  /* never moves: a Py_buffer may point into itself */
     struct Frame *next;

@@ -33,6 +33,13 @@ METHOD(Group, Compare, "group", "IDENT, SIMILAR or UNEQUAL.")
     return finish_with(&frame, rc, PyLong_FromLong(result));
 }
 
+static void release_group(MPI_Group *group)
+{
+    Py_BEGIN_ALLOW_THREADS
+    MPI_Group_free(group);
+    Py_END_ALLOW_THREADS
+}
+
 /* ranks or None for all; the other group or None for WORLD's */
 METHOD(Group, Translate_ranks, "ranks=None, group=None", "The ranks of these processes in another group (None: all ranks, the group of WORLD).")
 {
@@ -49,7 +56,7 @@ METHOD(Group, Translate_ranks, "ranks=None, group=None", "The ranks of these pro
     int *to = rc ? NULL : frame_memory(&frame, (size_t)from.count, sizeof(int));
     if (!rc && !to) rc = RAISED;
     if (!rc) LOCAL(rc, MPI_Group_translate_ranks, self->handle, from.count, from.at, other, to);
-    if (own) MPI_Group_free(&other);
+    if (own) release_group(&other);
     return finish_with(&frame, rc, rc ? NULL : from_ints(to, from.count));
 }
 
@@ -118,7 +125,7 @@ RANGE(Range_excl, MPI_Group_range_excl, "All processes but those in these ranges
 METHOD0(Group, Free, "Free the group.")
 {
     int rc;
-    LOCAL(rc, MPI_Group_free, &self->handle);
+    CALL(rc, NOTE(.comm = NULL), MPI_Group_free, &self->handle);
     return finish(NULL, rc);
 }
 

@@ -113,7 +113,7 @@ CLASSMETHOD(Op, Create, "function, commute=False", "An operation from function(i
 METHOD0(Op, Free, "Free the operation.")
 {
     int rc;
-    LOCAL(rc, MPI_Op_free, &self->handle);
+    CALL(rc, NOTE(.op = self->handle), MPI_Op_free, &self->handle);
     if (!rc) Py_CLEAR(self->function);
     return finish(NULL, rc);
 }

@@ -89,10 +89,12 @@ void end_parked(int with_python)
 {
     for (int quiet = 0; with_python && nparked && quiet < 1000; quiet++)
         for (int i = 0; i < nparked; i++) if (test_one(i)) quiet = 0;
+    PyThreadState *thread = with_python ? PyEval_SaveThread() : NULL;
     for (int done = 0; nparked; ) {
         MPI_Request *handle = &parked[--nparked].handle;
         if (!MPI_Test(handle, &done, MPI_STATUS_IGNORE) && !done) { MPI_Cancel(handle); MPI_Request_free(handle); }
     }
+    if (thread) PyEval_RestoreThread(thread);
 }
 
 /* --- one request ------------------------------------------------------------------------------------------ */
@@ -267,11 +269,11 @@ CLASSMETHOD(Request, Waitall, "requests, statuses=None", "Wait until all operati
 
 CLASSMETHOD(Request, Waitany, "requests, status=None", "Wait until one operation is done; return its index, UNDEFINED if none is under way.")
 {
-    Frame frame; Batch b; Status *status = NULL;
+    Frame frame; Batch b; Status *status = NULL; MPI_Status none = empty_status();
     (void)self;
     int rc = PARSE(&frame, to_batch, &b, to_status, &status);
     if (!rc) rc = wait_batch(OP_MPI_Waitany, &b, test_any);
-    if (!rc) set_status(status, b.count ? b.statuses : &(MPI_Status){0});
+    if (!rc) set_status(status, b.count ? b.statuses : &none);
     return finish_with(&frame, rc, rc ? NULL : PyLong_FromLong(b.index));
 }
 
@@ -342,7 +344,7 @@ static void request_dealloc(PyObject *self)
     Request *r = (Request *)self;
     PyObject_GC_UnTrack(self);
     if (r->frame && r->handle != MPI_REQUEST_NULL && mpi_state == RUNNING) park(r->handle, r->frame);
-    else if (r->frame && r->handle == MPI_REQUEST_NULL) free_frame(r->frame);
+    else free_frame(r->frame);
     r->frame = NULL;
     Py_CLEAR(r->buf);
     handle_dealloc(self);

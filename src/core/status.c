@@ -58,13 +58,21 @@ METHOD(Status, Set_error, "error", "Set the error code of the operation.")
     return finish(&frame, PARSE(&frame, to_int, &self->handle.MPI_ERROR));
 }
 
+/* more items than an int holds, where the library counts with ints */
+static MPI_Count beyond_int(const Status *self, MPI_Datatype type)
+{
+    MPI_Count bytes = status_bytes(&self->handle);
+    int size = 0;
+    return MPI_Type_size(type, &size) || size <= 0 || bytes % size ? MPI_UNDEFINED : bytes / size;
+}
+
 static PyObject *count_of(Status *self, Frame *frame, MPI_Datatype type, int rc)
 {
     MPI_Count count = 0;
     int small = 0;
     if (rc) return finish(frame, rc);
     if (large_counts) LOCAL(rc, MPI_Get_count_c, &self->handle, type, &count);
-    else { LOCAL(rc, MPI_Get_count, &self->handle, type, &small); count = small; }
+    else { LOCAL(rc, MPI_Get_count, &self->handle, type, &small); count = small == MPI_UNDEFINED ? beyond_int(self, type) : small; }
     return finish_with(frame, rc, PyLong_FromLongLong(count));
 }
 

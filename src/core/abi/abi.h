@@ -44,28 +44,6 @@ typedef struct { int MPI_SOURCE, MPI_TAG, MPI_ERROR, cancelled; size_t ucount; }
 #  endif
 #endif
 
-/* callbacks */
-typedef void MPI_User_function(void *, void *, int *, MPI_Datatype *);
-typedef void MPI_User_function_c(void *, void *, MPI_Count *, MPI_Datatype *);
-typedef int MPI_Grequest_query_function(void *, MPI_Status *);
-typedef int MPI_Grequest_free_function(void *);
-typedef int MPI_Grequest_cancel_function(void *, int);
-typedef int MPI_Copy_function(MPI_Comm, int, void *, void *, void *, int *);
-typedef int MPI_Delete_function(MPI_Comm, int, void *, void *);
-typedef MPI_Copy_function MPI_Comm_copy_attr_function;
-typedef MPI_Delete_function MPI_Comm_delete_attr_function;
-typedef int MPI_Type_copy_attr_function(MPI_Datatype, int, void *, void *, void *, int *);
-typedef int MPI_Type_delete_attr_function(MPI_Datatype, int, void *, void *);
-typedef int MPI_Win_copy_attr_function(MPI_Win, int, void *, void *, void *, int *);
-typedef int MPI_Win_delete_attr_function(MPI_Win, int, void *, void *);
-typedef int MPI_Datarep_extent_function(MPI_Datatype, MPI_Aint *, void *);
-typedef int MPI_Datarep_conversion_function(void *, MPI_Datatype, int, void *, MPI_Offset, void *);
-typedef int MPI_Datarep_conversion_function_c(void *, MPI_Datatype, MPI_Count, void *, MPI_Offset, void *);
-typedef void MPI_Comm_errhandler_function(MPI_Comm *, int *, ...);
-typedef void MPI_File_errhandler_function(MPI_File *, int *, ...);
-typedef void MPI_Win_errhandler_function(MPI_Win *, int *, ...);
-typedef void MPI_Session_errhandler_function(MPI_Session *, int *, ...);
-
 /* tool interface */
 typedef struct mpit_enum *MPI_T_enum;
 typedef struct mpit_cvar *MPI_T_cvar_handle;
@@ -74,9 +52,11 @@ typedef struct mpit_session *MPI_T_pvar_session;
 typedef struct mpit_registration *MPI_T_event_registration;
 typedef struct mpit_instance *MPI_T_event_instance;
 typedef int MPI_T_cb_safety, MPI_T_source_order;
-typedef void MPI_T_event_cb_function(MPI_T_event_instance, MPI_T_event_registration, MPI_T_cb_safety, void *);
-typedef void MPI_T_event_free_cb_function(MPI_T_event_registration, MPI_T_cb_safety, void *);
-typedef void MPI_T_event_dropped_cb_function(MPI_Count, MPI_T_event_registration, int, MPI_T_cb_safety, void *);
+
+/* callbacks */
+#define CALLBACK(type, name, parameters) typedef type MPI_##name parameters;
+#include "callbacks.h"
+#undef CALLBACK
 
 /* integer constants */
 enum {

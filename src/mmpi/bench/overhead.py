@@ -48,7 +48,7 @@ class Call:
 
 
 CALLS = (
-    Call("Send", "send", "comm.Send(a, nobody)", 0.85),
+    Call("Send to PROC_NULL", "send", "comm.Send(a, nobody)", 0.85),
     Call("Bcast", "bcast", "comm.Bcast(a)", 0.5),
     Call("Allreduce", "allreduce", "comm.Allreduce(a, b, op)", 0.5, True),
     Call("Sendrecv", "sendrecv", "comm.Sendrecv(a, 0, 0, b, 0, 0)", 0.6, True),

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -207,6 +208,8 @@ def host(text: str) -> tuple[str, int]:
 
 def main(argv: Sequence[str]) -> int:
     """Run `mmpi run` with these words; return its exit status."""
+    while os.open(os.devnull, os.O_RDWR) <= 2:  # a closed standard stream must not become some other file of ours
+        pass
     try:
         return execute(argv)
     except LaunchError as e:

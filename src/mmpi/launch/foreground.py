@@ -99,8 +99,8 @@ def report(job: Job, timeout: float | None) -> None:
     """Say in one line what ended the job, if it was not the end of the program."""
     if job.asked == 124:
         print(f"mmpi run: the time limit of {timeout:g} s is over; the job was ended", file=sys.stderr)
-    elif job.asked is None and (failure := job.ranks.failure()) and failure.status is not None and job.returncode:
-        print(f"mmpi run: rank {failure.rank} (pid {failure.pid}) {how(failure.status)}", file=sys.stderr)
+    elif job.asked is None and job.cause and job.cause.status is not None:
+        print(f"mmpi run: rank {job.cause.rank} (pid {job.cause.pid}) {how(job.cause.status)}", file=sys.stderr)
 
 
 def how(status: int) -> str:

@@ -14,8 +14,8 @@ NAMES = ("mpiexec.hydra", "mpiexec.mpich", "mpiexec")
 REAL_NAMES = ("hydra", "mpich")
 NEIGHBOURS = ("hydra_pmi_proxy",)
 RANK = "PMI_RANK"
-# Shared memory that MPICH leaves behind when its ranks are killed.
-LEFTOVERS = ("mpich_shm_*",)
+# Shared memory that MPICH and Intel MPI leave behind when ranks are killed.
+LEFTOVERS = ("mpich_shm_*", "Intel_MPI_*")
 
 # With more ranks than cores MPICH's own shared-memory collectives spin without giving way: 8-byte allreduces of 4 ranks
 # on 2 cores take 9 ms. The algorithms over point-to-point messages yield in the progress engine: 0.1 ms.

@@ -81,11 +81,12 @@ class Ranks:
 
     def note(self, readable: set[int], gone: set[int]) -> None:
         """Note the end of the ranks whose descriptors became readable (ended) or hung up (ended and waited for)."""
+        now = time.monotonic()
         for rank in self.known.values():
             if rank.fd not in readable:
                 continue
             if rank.ended is None:
-                rank.ended = time.monotonic()
+                rank.ended = now
                 self.ended.append(rank)
                 self._poll.modify(rank.fd, 0)  # from now on only the hang-up
             if rank.status is None:
@@ -96,8 +97,12 @@ class Ranks:
                 rank.fd = -1
 
     def failure(self) -> Rank | None:
-        """The first rank that ended otherwise than with status 0."""
-        return next((rank for rank in self.ended if rank.status), None)
+        """The first rank that ended otherwise than with status 0.
+
+        Of several that were seen to end at the same time, those that were killed as the launcher kills come last.
+        """
+        failed = [rank for rank in self.ended if rank.status]
+        return min(failed, key=lambda rank: (rank.ended, rank.status in (signal.SIGKILL, signal.SIGTERM)), default=None)
 
     def alive(self) -> list[int]:
         """The pids of ranks that have not ended."""

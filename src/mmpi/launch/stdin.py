@@ -55,7 +55,7 @@ class Input:
             if inherited:  # a service may run without standard input
                 return
             raise
-        if os.isatty(fd) and inherited and os.tcgetpgrp(fd) != os.getpgrp():
+        if inherited and in_background(fd):
             return  # started by `&`: what is typed is for the shell
         if can_be_opened(fd) and not (stat.S_ISREG(kind) and os.lseek(fd, 0, os.SEEK_CUR)):
             self._fd = os.dup(fd)
@@ -82,3 +82,11 @@ def can_be_opened(fd: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def in_background(fd: int) -> bool:
+    """Is this our terminal, but another program's turn to read from it?"""
+    try:
+        return os.tcgetpgrp(fd) != os.getpgrp()
+    except OSError:  # no terminal, or not that of our session
+        return False

@@ -20,6 +20,7 @@ from .stdin import SCRIPT, Input, Stream, script
 
 GRACE = 1.0  # seconds from one means of ending a job to the next, harder one
 PR_SET_PDEATHSIG = 1
+KILLS = (signal.SIGKILL, signal.SIGTERM)  # how a launcher ends ranks; as wait statuses the same numbers
 
 
 def start(
@@ -99,6 +100,7 @@ class Job:
         self.returncode: int | None = None
         self.ranks = processes.Ranks(process.pid, plan.ranks)
         self.ending: Ending | None = None
+        self.cause: processes.Rank | None = None  # once it has ended: the rank that failed first
         self.adopts = False  # are all our other children orphans of this job?
         self._process, self._folder, self._input, self._began = process, folder, source, time.time()
         self._pidfd = os.pidfd_open(process.pid)
@@ -169,7 +171,9 @@ class Job:
         """The launcher has ended: no process and no file of the job may stay."""
         self.ranks.watch(0)
         self._end_stragglers()
-        self.returncode = self.asked if self.asked is not None else status_of(self.ranks, self._process.returncode)
+        code = self._process.returncode
+        self.cause = cause_of_end(self.ranks, code)
+        self.returncode = self.asked if self.asked is not None else status_of(self.ranks, code)
         self.ranks.close()
         os.close(self._pidfd)
         self._input.close()
@@ -219,19 +223,26 @@ class Ending:
         self.next = time.monotonic() + (GRACE if self.step <= 2 else GRACE / 2)
 
 
+def cause_of_end(ranks: processes.Ranks, told: int) -> processes.Rank | None:
+    """The rank that failed first, if a failing rank ended the job. `told` is the status of mpiexec.
+
+    A launcher that sees a rank close its connection, or call MPI_Abort, kills the others, and they may end before that
+    rank. So one that was killed is the cause only if the launcher tells of that signal too.
+    """
+    first = ranks.failure()
+    if first is None or first.status not in KILLS or told in (0, 255, first.status, 128 + first.status):
+        return first
+    return next((rank for rank in ranks.ended if rank.status and rank.status not in KILLS), None)
+
+
 def status_of(ranks: processes.Ranks, code: int) -> int:
     """The exit status of a job: that of the rank that failed first, as far as it was seen, else what mpiexec says.
 
     mpiexec's own status says less: hydra ORs those of all ranks and gives the bare number of a signal.
     """
-    failure = ranks.failure()
     told = code if code >= 0 else 128 - code
-    if failure is None or failure.status is None:
-        return told
-    if os.WIFEXITED(failure.status):
-        return os.WEXITSTATUS(failure.status)
-    signum = os.WTERMSIG(failure.status)
-    # MPI_Abort(7) in one rank: the launcher kills all ranks and ends with 7. So a rank that was killed is the cause only
-    # if the launcher tells of that signal too.
-    aborted = signum in (signal.SIGKILL, signal.SIGTERM) and told not in (0, 255, signum, 128 + signum)
-    return told if aborted else 128 + signum
+    cause = cause_of_end(ranks, told)
+    if cause is None or cause.status is None:
+        unseen = ranks.missing > 0 and told in (signal.SIGABRT, signal.SIGKILL, signal.SIGSEGV)
+        return 128 + told if unseen else told  # a rank that ended too soon to be seen, hardly by exit(11)
+    return os.WEXITSTATUS(cause.status) if os.WIFEXITED(cause.status) else 128 + os.WTERMSIG(cause.status)

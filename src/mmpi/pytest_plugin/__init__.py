@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from mmpi import rc
+
 from . import marks
 
 if TYPE_CHECKING:
@@ -51,6 +53,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "mmpi(n=[1, 2, 4], timeout=60): run the test on n MPI processes, once for "
                             "each n; timeout in seconds.")
     config.stash[_SETTINGS_KEY] = marks.settings_of(config)
+    if "MMPI_RC_ABORT" not in os.environ:
+        rc.abort = False    # here pytest deals with exceptions, and its exit status is no reason to end a job
     if _WORKER_KEY in config.stash:
         config.pluginmanager.register(config.stash[_WORKER_KEY], "mmpi-worker")
 

@@ -92,7 +92,12 @@ class Controller:
             return None
         hook = item.ihook
         hook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
-        for report in [*self._reports(item), *self._leave_local_fixtures(item, nextitem)]:
+        try:
+            reports = self._reports(item)
+        except pytest.fail.Exception as error:      # pytest-timeout raises it in whatever runs when time is over
+            self._end_job()
+            reports = merge.made(item, str(error))
+        for report in [*reports, *self._leave_local_fixtures(item, nextitem)]:
             hook.pytest_runtest_logreport(report=report)
         hook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
         return True

@@ -19,9 +19,9 @@ import pytest
 from mmpi import launch
 
 from .merge import Reports
-from .worker import STACK_SIGNAL, home
+from .place import STACK_SIGNAL, home
 
-BELOW_TESTS = re.compile(r'/(_pytest|pluggy|pytest|mmpi/pytest_plugin)/|"<frozen runpy>"')
+BELOW_TESTS = re.compile(r'/(_pytest|pluggy|pytest)/|/mmpi/pytest_plugin/worker.py|"<frozen runpy>"')
 
 
 class Rank:
@@ -67,6 +67,7 @@ class Job:
         self.broken: dict[int, str] = {}                # rank -> why it cannot run tests
         self.warnings: list[dict[str, Any]] = []
         self.exit: dict[str, Any] | None = None
+        self.noted = 0                                  # how many ends of ranks we have looked at
         self.deaths: list[tuple[int, Any]] = []         # ranks that ended before their time, in order, with their ends
 
     def launch(self, argv: Sequence[str], env: dict[str, str], *, show: bool) -> None:
@@ -118,14 +119,16 @@ class Job:
 
     def wait(self, seconds: float) -> None:
         """Sleep, but note at once when a rank dies: the first one is the one to blame."""
-        if self.process is None:
+        if self.process is not None:
+            self.process.watch(seconds)
+            self._note_deaths(self.process.ranks.ended)
+
+    def _note_deaths(self, ended: Sequence[Any]) -> None:
+        new, self.noted = ended[self.noted:], len(ended)
+        if not new:
             return
-        known = len(self.process.ranks.ended)
-        self.process.watch(seconds)
-        if len(self.process.ranks.ended) == known:
-            return
-        self.read()     # its last words
-        dead = [(number, seen) for seen in self.process.ranks.ended[known:]
+        self.read()     # their last words
+        dead = [(number, seen) for seen in new
                 for number, rank in enumerate(self.ranks) if rank.here and rank.pid == seen.pid]
         # Several at once: those that say why go first.
         for number, seen in sorted(dead, key=lambda pair: not (pair[1].status or self.crash_stack(pair[0]))):
@@ -181,7 +184,7 @@ class Job:
         asked = {}
         for number, rank in enumerate(self.ranks):
             path = self.folder / f"{number}.stack"
-            if rank.pid is not None and rank.here and not rank.dead and path.exists():
+            if rank.pid is not None and rank.here and not rank.dead and self.poll() is None and path.exists():
                 try:
                     os.kill(rank.pid, STACK_SIGNAL)
                 except ProcessLookupError:
@@ -257,12 +260,11 @@ def tail(text: str, lines: int = 25) -> str:
 
 
 def shortened(stack: str) -> str:
-    """A dump of Python stacks without the frames that every test has below it, and without threads of nothing else."""
+    """A dump of Python stacks without the frames that every test has below it."""
     threads = []
     for thread in re.split(r"\n{2,}", stack.strip()):
-        lines = [line for line in thread.splitlines() if not BELOW_TESTS.search(line)]
-        if any(line.startswith("  ") for line in lines):
-            threads.append(lines)
+        lines = [line for line in thread.splitlines() if line.startswith("  ")]
+        own = [line for line in lines if not BELOW_TESTS.search(line)]
+        threads.append([thread.partition("\n")[0], *(own or lines[:5])])
     # With one thread the line that names it says nothing.
-    return "\n".join("\n".join(lines[1:] if len(threads) == 1 and lines[0].startswith(("Thread", "Current")) else lines)
-                     for lines in threads) or stack.strip()
+    return "\n".join("\n".join(lines if len(threads) > 1 else lines[1:]) for lines in threads)

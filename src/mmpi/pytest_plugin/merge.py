@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import copy
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -97,13 +98,7 @@ def _way(report: pytest.TestReport) -> str:
 
 def merge(item: pytest.Item, reports: Reports, size: int, notes: Sequence[str] = ()) -> list[pytest.TestReport]:
     """Merge what the ranks reported on one test; notes are shown under the first failure."""
-    slots: dict[tuple[Any, ...], dict[int, pytest.TestReport]] = {}
-    for rank in sorted(reports):
-        for report in reports[rank]:
-            # Sub-tests are reports of phase "call" with a context of their own.
-            slot = (PHASES.index(report.when), repr(getattr(report, "context", None)))
-            slots.setdefault(slot, {})[rank] = report
-    merged = [_merge_phase(slots[slot], size) for slot in sorted(slots, key=lambda slot: slot[0])]
+    merged = [_merge_phase(same, size) for same in _by_phase(reports)]
     if any(report.when == "setup" and report.outcome == "failed" for report in merged):
         merged = [report for report in merged if report.when != "call" or report.outcome == "failed"]
     if merged[-1].when != "teardown":
@@ -111,10 +106,23 @@ def merge(item: pytest.Item, reports: Reports, size: int, notes: Sequence[str] =
     for report in merged:
         report.nodeid, report.location = item.nodeid, item.location
     for report in merged:
-        if notes and isinstance(report.longrepr, RanksRepr):
-            report.longrepr.notes = notes
+        shown: Any = report.longrepr
+        if notes and isinstance(shown, RanksRepr):
+            shown.notes = notes
             break
     return merged
+
+
+def _by_phase(reports: Reports) -> list[dict[int, pytest.TestReport]]:
+    """Put together what ranks reported on the same phase; sub-tests are of phase "call" and have a context."""
+    phases: dict[tuple[Any, ...], dict[int, pytest.TestReport]] = {}
+    for rank in sorted(reports):
+        seen: Counter[tuple[Any, ...]] = Counter()
+        for report in reports[rank]:
+            kind = (PHASES.index(report.when), repr(getattr(report, "context", None)))
+            phases.setdefault((*kind, seen[kind]), {})[rank] = report
+            seen[kind] += 1
+    return [phases[key] for key in sorted(phases, key=lambda key: key[0])]
 
 
 def _merge_phase(reports: dict[int, pytest.TestReport], size: int) -> pytest.TestReport:

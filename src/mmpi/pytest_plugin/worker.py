@@ -13,7 +13,6 @@ import faulthandler
 import json
 import os
 import pickle
-import signal
 import sys
 import time
 import warnings
@@ -25,8 +24,8 @@ from typing import Any
 import pytest
 
 from .merge import failed
+from .place import STACK_SIGNAL, home
 
-STACK_SIGNAL = signal.SIGRTMIN + 6
 RANK_VARIABLES = ("MMPI_RANK", "PMI_RANK", "OMPI_COMM_WORLD_RANK", "PMIX_RANK", "SLURM_PROCID")
 
 
@@ -182,11 +181,6 @@ class Worker:
             self.tell("end")
         if self.capture is not None:
             self.capture.stop()
-
-
-def home() -> str:
-    """Where process ids mean the same: this host and pid namespace."""
-    return f"{os.uname().nodename} {os.readlink('/proc/self/ns/pid')}"
 
 
 class _Capture:
