@@ -51,10 +51,12 @@ test-all:           ## every test on both MPIs, the sanitizers, the header check
 	$(MAKE) check-abi
 	$(MAKE) test-asan
 
-test-asan:          ## run the tests on a core built with the address and undefined-behaviour sanitizers
+test-asan:          ## run the memory tests on a core built with the address and undefined-behaviour sanitizers
 	$(MAKE) ENV=.venv-asan BUILD='$(ASAN_BUILD)' .venv-asan/.test
-	sh checks/asan.sh .venv-asan/bin/python -m pytest -m "not slow" $(TESTS)
+	sh checks/asan.sh .venv-asan/bin/python -m pytest -m "not slow" $(if $(filter-out tests,$(TESTS)),$(TESTS),$(ASAN_TESTS))
 
+# Where memory is handled: buffers and who owns them, misuse, requests dropped and cancelled.
+ASAN_TESTS = $(addprefix tests/test_,buffers.py guards.py lifetime.py misuse.py requests.py)
 ASAN_BUILD = --no-build-isolation -Cbuild-dir=build/asan -Csetup-args=-Dbuildtype=debugoptimized \
   -Csetup-args=-Db_sanitize=address,undefined -Csetup-args=-Db_lundef=false
 

@@ -15,6 +15,7 @@ import pytest
 
 MARK = "MMPI_TEST_SUITE"  # in the environment of everything that the suite starts
 SHARED_MEMORY = Path("/dev/shm")
+HYPOTHESIS = "hypothesis"  # where it notes what it knows of the modules: not into the user's folder
 
 
 @pytest.fixture
@@ -36,6 +37,7 @@ class Leftovers:
         self.before = self.shared_memory()
         os.environ[MARK] = self.mark
         os.environ["TMPDIR"] = str(self.folder)
+        os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", str(self.folder / HYPOTHESIS))
 
     def processes(self) -> list[str]:
         """Living processes with our mark, other than this one."""
@@ -78,7 +80,7 @@ class Leftovers:
 
     def found(self) -> list[str]:
         """All that is left, in words."""
-        files = [f"temporary file {path}" for path in self.folder.iterdir()]
+        files = [f"temporary file {path}" for path in self.folder.iterdir() if path.name != HYPOTHESIS]
         memory = [f"shared memory {path}" for path in self.shared_memory() - self.before if not self.in_use(path)]
         return self.processes() + sorted(memory) + sorted(files)
 

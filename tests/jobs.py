@@ -16,7 +16,13 @@ def run(*arguments, env=None, limit=LIMIT):
     environment = os.environ | (env or {})
     pipe = subprocess.PIPE
     process = subprocess.Popen(
-        arguments, env=environment, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True, start_new_session=True
+        arguments,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=pipe,
+        stderr=pipe,
+        text=True,
+        start_new_session=True,
     )
     try:
         out, err = process.communicate(timeout=limit)

@@ -20,6 +20,7 @@ SAME_ON_ALL_RANKS = settings(
     max_examples=25,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
+on_three = pytest.mark.mmpi(n=[3])  # for tests of all types: the number of ranks changes nothing
 TYPES = ["b", "B", "h", "H", "i", "I", "l", "L", "q", "Q", "f", "d", "g", "F", "D", "G", "?"]
 
 
@@ -86,6 +87,7 @@ def test_nobody_leaves_a_barrier_before_the_last_has_come(comm):
         comm.Recv(np.zeros(1), source=MPI.ANY_SOURCE, tag=9)
 
 
+@on_three
 @pytest.mark.parametrize("dtype", TYPES)
 def test_bcast(comm, call, root, dtype):
     data = own(root, 11, dtype) if comm.rank == root else np.zeros(11, dtype)
@@ -118,7 +120,9 @@ def test_bcast_takes_every_form_of_specification(comm, spec):
     assert (data == own(0, 6)).all()
 
 
-@pytest.mark.parametrize("make", [lambda n: bytearray(n), lambda n: array.array("b", bytes(n)), lambda n: np.zeros(n, "b")])
+@pytest.mark.parametrize(
+    "make", [lambda n: bytearray(n), lambda n: array.array("b", bytes(n)), lambda n: np.zeros(n, "b")]
+)
 def test_bcast_of_every_kind_of_array(comm, make):
     data = make(5)
     if comm.rank == 0:
@@ -156,6 +160,7 @@ def test_bcast_by_keyword(comm):
 # --- Gather, Scatter, Allgather, Alltoall -----------------------------------------------------------------
 
 
+@on_three
 @pytest.mark.parametrize("dtype", TYPES)
 def test_gather(comm, call, root, dtype):
     into = np.zeros((comm.size, 4), dtype) if comm.rank == root else None
@@ -182,6 +187,7 @@ def test_count_of_gather_is_that_of_one_rank(comm, form):
         assert (into == everyone(comm, 2)).all()
 
 
+@on_three
 @pytest.mark.parametrize("dtype", TYPES)
 def test_scatter(comm, call, root, dtype):
     data = everyone(comm, 4, dtype) if comm.rank == root else None
@@ -200,6 +206,7 @@ def test_scatter_in_place(comm, call, root):
         assert (data == everyone(comm, 3)).all()
 
 
+@on_three
 @pytest.mark.parametrize("dtype", TYPES)
 def test_allgather(comm, call, dtype):
     into = np.zeros((comm.size, 3), dtype)
@@ -215,6 +222,7 @@ def test_allgather_in_place(comm, call, in_place):
     assert (into == everyone(comm, 3)).all()
 
 
+@on_three
 @pytest.mark.parametrize("dtype", TYPES)
 def test_alltoall(comm, call, dtype):
     data = np.array([own(10 * comm.rank + to, 2, dtype) for to in range(comm.size)])
@@ -252,9 +260,10 @@ def int32s(values):
 
 
 KINDS = [list, tuple, int32s, int64s, lambda values: array.array("i", values), lambda values: array.array("q", values)]
+KIND_NAMES = ["list", "tuple", "int32", "int64", "array i", "array q"]
 FORMS = {
-    "counts": lambda a, c, d: [a, c if not isinstance(c, tuple) else list(c)],  # a tuple here is (counts, displs)
-    "counts, type": lambda a, c, d: [a, c if not isinstance(c, tuple) else list(c), MPI.DOUBLE],
+    "counts": lambda a, c, d: [a, c],  # a list: a tuple here is (counts, displs)
+    "counts, type": lambda a, c, d: [a, c, MPI.DOUBLE],
     "(counts, None)": lambda a, c, d: [a, (c, None)],
     "(counts, displs)": lambda a, c, d: [a, (c, d)],
     "(counts, displs), type": lambda a, c, d: [a, (c, d), MPI.DOUBLE],
@@ -265,14 +274,14 @@ FORMS = {
 }
 
 
-@pytest.fixture(params=KINDS, ids=["list", "tuple", "int32", "int64", "array i", "array q"])
-def kind(request):
-    return request.param
+# every form with lists, and every kind of sequence in one form
+CASES = [(form, list) for form in FORMS] + [("counts, displs, type", kind) for kind in KINDS[1:]]
 
 
-@pytest.fixture(params=FORMS)
-def form(request):
-    return FORMS[request.param]
+@pytest.fixture(params=CASES, ids=lambda case: f"{case[0]}-{KIND_NAMES[KINDS.index(case[1])]}")
+def case(request):
+    name, kind = request.param
+    return FORMS[name], kind
 
 
 def parts(comm):
@@ -280,7 +289,8 @@ def parts(comm):
     return counts, displs, np.concatenate([own(rank, count) for rank, count in enumerate(counts)])
 
 
-def test_gatherv_takes_every_form(comm, call, form, kind):
+def test_gatherv_takes_every_form(comm, call, case):
+    form, kind = case
     counts, displs, expected = parts(comm)
     into = np.zeros(sum(counts)) if comm.rank == 0 else None
     spec = form(into, kind(counts), kind(displs)) if comm.rank == 0 else None
@@ -289,7 +299,8 @@ def test_gatherv_takes_every_form(comm, call, form, kind):
         assert (into == expected).all()
 
 
-def test_scatterv_takes_every_form(comm, call, form, kind):
+def test_scatterv_takes_every_form(comm, call, case):
+    form, kind = case
     counts, displs, data = parts(comm)
     root = comm.size - 1
     into = np.zeros(counts[comm.rank])
@@ -297,14 +308,16 @@ def test_scatterv_takes_every_form(comm, call, form, kind):
     assert (into == own(comm.rank, counts[comm.rank])).all()
 
 
-def test_allgatherv_takes_every_form(comm, call, form, kind):
+def test_allgatherv_takes_every_form(comm, call, case):
+    form, kind = case
     counts, displs, expected = parts(comm)
     into = np.zeros(sum(counts))
     call(comm, "Allgatherv", own(comm.rank, counts[comm.rank]), form(into, kind(counts), kind(displs)))
     assert (into == expected).all()
 
 
-def test_alltoallv_takes_every_form(comm, call, form, kind):
+def test_alltoallv_takes_every_form(comm, call, case):
+    form, kind = case
     counts, displs = uneven(comm.size)
     data = np.concatenate([own(10 * comm.rank + to, count) for to, count in enumerate(counts)])
     mine = counts[comm.rank]
@@ -402,7 +415,9 @@ def test_allgatherv_of_any_counts_and_displacements(comm, draw):
 @given(draw=st.data())
 def test_alltoallv_of_any_counts(comm, draw):
     size, rank = comm.size, comm.rank
-    table = np.array(draw.draw(st.lists(st.integers(0, 6), min_size=size * size, max_size=size * size))).reshape(size, size)
+    table = np.array(draw.draw(st.lists(st.integers(0, 6), min_size=size * size, max_size=size * size))).reshape(
+        size, size
+    )
     data = np.concatenate([own(10 * rank + to, count, "i") for to, count in enumerate(table[rank])])
     into = np.zeros(table[:, rank].sum(), "i")
     comm.Alltoallv([data, table[rank]], [into, (tuple(table[:, rank]), None)])
@@ -490,6 +505,7 @@ def is_reduced(comm, into, op, dtype):
     return (into == reduced(comm, op, len(into), dtype)).all()
 
 
+@on_three
 @pytest.mark.parametrize("op,dtype", REDUCTIONS)
 def test_allreduce(comm, call, op, dtype):
     into = np.zeros(5, dtype)
@@ -569,7 +585,7 @@ def test_reduce_scatter_block(comm, call):
     assert (data[:2] == expected).all()
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=["list", "tuple", "int32", "int64", "array i", "array q"])
+@pytest.mark.parametrize("kind", KINDS, ids=KIND_NAMES)
 def test_reduce_scatter(comm, call, kind):
     counts, displs = uneven(comm.size)
     start, mine = displs[comm.rank], counts[comm.rank]
@@ -654,7 +670,9 @@ def test_gather_into_columns(comm, call):
 
 def test_nonblocking_collectives_overlap_and_end_in_any_order(comm):
     sums = [np.zeros(100) for _ in range(8)]
-    requests = [comm.Iallreduce(own(comm.rank + i, 100), sums[i]) for i in range(8)]  # send buffers: only the requests hold them
+    requests = [
+        comm.Iallreduce(own(comm.rank + i, 100), sums[i]) for i in range(8)
+    ]  # send buffers: only the requests hold them
     requests.append(comm.Ibarrier())
     for request in reversed(requests):
         request.Wait()
@@ -706,7 +724,9 @@ def raises(*kinds, text):
 @pytest.mark.parametrize("name", ["Allgatherv", "Iallgatherv"])
 def test_as_many_counts_as_ranks(comm, name, extra):
     wrong = [1] * (comm.size + extra)
-    with raises(ValueError, text=f"recvbuf.*{comm.size}.*{comm.size + extra}|recvbuf.*{comm.size + extra}.*{comm.size}"):
+    with raises(
+        ValueError, text=f"recvbuf.*{comm.size}.*{comm.size + extra}|recvbuf.*{comm.size + extra}.*{comm.size}"
+    ):
         getattr(comm, name)(np.zeros(1), [np.zeros(comm.size + 2), wrong])
 
 
@@ -731,9 +751,9 @@ def test_counts_out_of_range(comm, bad):
         comm.Allgatherv(np.zeros(1), [np.zeros(comm.size), [bad] * comm.size])
 
 
-@pytest.mark.parametrize("bad", [1.0, "1", None, object()])
+@pytest.mark.parametrize("bad", [1.0, "1", object()])
 def test_counts_that_are_no_integers(comm, bad):
-    with raises(TypeError, text="recvbuf|integer"):
+    with raises(TypeError, ValueError, text="recvbuf"):
         comm.Allgatherv(np.zeros(1), [np.zeros(comm.size), [bad] * comm.size])
 
 
@@ -866,7 +886,12 @@ def test_the_same_memory_twice(comm):
 def test_a_freed_communicator(comm):
     copy = comm.Dup()
     copy.Free()
-    for use in (copy.Barrier, copy.Ibarrier, lambda: copy.Bcast(np.zeros(1)), lambda: copy.Allreduce(np.zeros(1), np.zeros(1))):
+    for use in (
+        copy.Barrier,
+        copy.Ibarrier,
+        lambda: copy.Bcast(np.zeros(1)),
+        lambda: copy.Allreduce(np.zeros(1), np.zeros(1)),
+    ):
         with raises(MPI.Exception, text="(?i)comm") as caught:
             use()
         assert caught.value.Get_error_class() == MPI.ERR_COMM

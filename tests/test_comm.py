@@ -14,7 +14,7 @@ SAME_ON_ALL_RANKS = settings(
     derandomize=True,
     database=None,
     deadline=None,
-    max_examples=20,
+    max_examples=15,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
@@ -157,9 +157,10 @@ def test_world_and_self_are_not_to_be_freed():
         assert fixed.size >= 1
 
 
-def test_many_copies_one_after_another(comm):
-    for _ in range(300):
-        comm.Dup().Free()
+@pytest.mark.mmpi(n=[1])
+def test_more_copies_one_after_another_than_mpi_has_at_once():
+    for _ in range(2500):
+        MPI.COMM_SELF.Dup().Free()
 
 
 def test_split_by_parity(comm):

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from jobs import job, lines, run, serial
 
 START = """
@@ -103,7 +104,9 @@ def test_an_exception_in_a_thread():
 
 
 def test_sys_exit_in_a_thread_ends_only_the_thread():
-    result = job(2, START + "t = threading.Thread(target=sys.exit, args=(3,)); t.start(); t.join(); mmpi.WORLD.Barrier()")
+    result = job(
+        2, START + "t = threading.Thread(target=sys.exit, args=(3,)); t.start(); t.join(); mmpi.WORLD.Barrier()"
+    )
     assert lines(result) == []
 
 
@@ -123,7 +126,9 @@ def test_keyboard_interrupt():
 
 def test_an_error_of_mpi_is_an_exception_like_others():
     result = one_of_three("mmpi.WORLD.Send(b'x', 99)")
-    assert result.returncode == 1 and "MPIError" in result.stderr and "rank 1" in result.stderr and "99" in result.stderr
+    assert (
+        result.returncode == 1 and "MPIError" in result.stderr and "rank 1" in result.stderr and "99" in result.stderr
+    )
 
 
 def test_exceptions_that_are_caught_end_nothing():
@@ -150,7 +155,10 @@ def test_finally_and_atexit_run_before_the_job_is_ended():
 
 def test_a_hook_of_the_user_is_called_too():
     before = "sys.excepthook = lambda kind, value, trace: print('mine:', value, flush=True)"
-    code = START.replace("rank, size", before + "\nrank, size") + "if rank == 1:\n    raise ValueError('so')\nmmpi.WORLD.Barrier()"
+    code = (
+        START.replace("rank, size", before + "\nrank, size")
+        + "if rank == 1:\n    raise ValueError('so')\nmmpi.WORLD.Barrier()"
+    )
     result = job(3, code)
     assert result.returncode == 1 and result.stdout.count("mine: so") == 1
 
@@ -164,23 +172,34 @@ def test_a_hook_set_after_init_does_not_keep_the_job_alive():
 
 
 def test_a_daemon_thread_in_recv_does_not_disturb_the_end():
-    code = START + "threading.Thread(target=wait_for_ever, daemon=True).start(); time.sleep(0.3); mmpi.WORLD.Barrier(); print('end')"
+    code = (
+        START
+        + "threading.Thread(target=wait_for_ever, daemon=True).start(); time.sleep(0.3); mmpi.WORLD.Barrier(); print('end')"
+    )
     result = job(2, code)
     assert lines(result) == ["end"] * 2
 
 
 def test_a_daemon_thread_in_recv_and_a_status():
-    assert one_of_three("threading.Thread(target=wait_for_ever, daemon=True).start(); time.sleep(0.3); sys.exit(6)").returncode == 6
+    assert (
+        one_of_three(
+            "threading.Thread(target=wait_for_ever, daemon=True).start(); time.sleep(0.3); sys.exit(6)"
+        ).returncode
+        == 6
+    )
 
 
 def test_a_daemon_thread_in_a_collective_is_named():
-    code = START + """
+    code = (
+        START
+        + """
 copy = mmpi.WORLD.Dup()
 if rank == 0:
     threading.Thread(target=copy.Barrier, daemon=True).start()
     time.sleep(0.5)
 mmpi.WORLD.Barrier()
 """
+    )
     result = job(2, code)
     assert result.returncode != 0 and "MPI_Barrier" in result.stderr and "rank 0" in result.stderr
 
@@ -193,18 +212,23 @@ def test_a_thread_stuck_in_recv_does_not_hold_up_an_exception():
 
 def test_a_thread_stuck_in_a_collective_does_not_hold_up_an_exception():
     others = "mmpi.WORLD.Dup(); wait_for_ever()"
-    result = one_of_three("c = mmpi.WORLD.Dup(); threading.Thread(target=c.Barrier).start(); time.sleep(0.3); 1 / 0", others)
+    result = one_of_three(
+        "c = mmpi.WORLD.Dup(); threading.Thread(target=c.Barrier).start(); time.sleep(0.3); 1 / 0", others
+    )
     assert result.returncode == 1 and "ZeroDivisionError" in result.stderr
 
 
 def test_threads_that_end_in_time_are_waited_for():
-    code = START + """
+    code = (
+        START
+        + """
 def late():
     time.sleep(0.5)
     mmpi.WORLD.Barrier()
     print('late')
 threading.Thread(target=late).start()
 """
+    )
     assert lines(job(2, code)) == ["late"] * 2
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from jobs import job, lines, run, serial
 
+from jobs import job, lines, run, serial
 from mmpi import MPI
 
 FUNCTIONS = Path(__file__).parent.parent / "src/core/abi/functions.h"
@@ -244,6 +244,7 @@ def test_others_see_a_blocked_rank():
     if comm.rank == 1:
         comm.Recv(bytearray(100), source=0, tag=42)
     if comm.rank == 0:
+
         def newest():
             return read(pids[1]).newest(pids[1])
 
@@ -277,7 +278,9 @@ def test_the_job_has_a_folder_which_goes_with_it():
     assert not Path(folders[0]).exists()
 
 
-@pytest.mark.parametrize("last_words", ["sys.exit(3)", "1 / 0", "os.kill(os.getpid(), 9)", "os._exit(0)", "mmpi.abort(2)"])
+@pytest.mark.parametrize(
+    "last_words", ["sys.exit(3)", "1 / 0", "os.kill(os.getpid(), 9)", "os._exit(0)", "mmpi.abort(2)"]
+)
 def test_the_folder_goes_also_when_the_job_fails(last_words):
     result = job(2, WHERE + f"if rank == 1: {last_words}\nmmpi.WORLD.Barrier()")
     assert result.returncode != 0
@@ -298,7 +301,11 @@ def test_a_folder_that_others_may_write_in_is_not_trusted(tmp_path):
     folder = tmp_path / "job"
     folder.mkdir()
     folder.chmod(0o777)
-    lines(serial(ALIVE + "; import os; assert not os.listdir(os.environ['MMPI_JOB_DIR'])", env={"MMPI_JOB_DIR": str(folder)}))
+    lines(
+        serial(
+            ALIVE + "; import os; assert not os.listdir(os.environ['MMPI_JOB_DIR'])", env={"MMPI_JOB_DIR": str(folder)}
+        )
+    )
 
 
 def test_a_full_file_system_kills_nobody(tmp_path):

@@ -8,10 +8,14 @@ from hypothesis import strategies as st
 
 from mmpi import MPI
 
-pytestmark = pytest.mark.mmpi(n=[1, 2, 3, 5])
+pytestmark = pytest.mark.mmpi(n=[1, 3, 5])
 
 ANY = settings(
-    derandomize=True, database=None, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    derandomize=True,
+    database=None,
+    deadline=None,
+    max_examples=30,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 
 
@@ -164,7 +168,7 @@ def test_ranks_that_are_no_integers(world, bad):
 
 @pytest.mark.parametrize("bad", [[(0, 0)], [(0, 0, 1, 1)], [0]])
 def test_ranges_that_are_no_triples(world, bad):
-    with pytest.raises((TypeError, ValueError), match="ranges|3|sequence|len|unpack|iterable"):
+    with pytest.raises((TypeError, ValueError), match="ranks|triple"):
         world.Range_incl(bad)
 
 

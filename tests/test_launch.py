@@ -22,9 +22,10 @@ from typing import Any
 import pytest
 
 from mmpi import __main__ as entry
-from mmpi import launch
+from mmpi import cores, launch
 from mmpi.launch import command, foreground, host, openmpi, plans, processes, programs, supervise
 from mmpi.launch.errors import LaunchError
+from mmpi.library import Choice
 
 LIMIT = 60.0  # seconds for one job: many times what it takes on a busy machine
 PRELUDE = """\
@@ -42,7 +43,7 @@ HERE = host.Host({}, 1000, 4)
 
 
 @pytest.fixture(scope="session")
-def choice() -> plans.Choice:
+def choice() -> Choice:
     """The MPI library of this environment."""
     return plans.locate()
 
@@ -268,11 +269,11 @@ def test_entry(capsys: pytest.CaptureFixture[str]) -> None:
 # --- The plan -------------------------------------------------------------------------------------------------------
 
 
-def planned(choice: plans.Choice, n: int = 2, here: host.Host = HERE, **options: Any) -> launch.Plan:
+def planned(choice: Choice, n: int = 2, here: host.Host = HERE, **options: Any) -> launch.Plan:
     return plans.build([launch.Part(n, ("prog", "x"))], plans.Options(**options), choice, here)
 
 
-def test_plan(choice: plans.Choice) -> None:
+def test_plan(choice: Choice) -> None:
     plan = planned(choice)
     script = plan.directory + "/rank"
     assert plan.argv[0] == plan.mpiexec and plan.argv[-6:] == ("-n", "2", "/bin/sh", script, "prog", "x")
@@ -286,21 +287,21 @@ def test_plan(choice: plans.Choice) -> None:
     assert planned(choice).job != plan.job
 
 
-def test_what_the_user_set_stays(choice: plans.Choice) -> None:
+def test_what_the_user_set_stays(choice: Choice) -> None:
     free = planned(choice, 9).defaults
     mine = dict.fromkeys(free, "mine")
     plan = planned(choice, 9, host.Host(mine, 1000, 4))
     assert plan.defaults == {} and {k: plan.environ(mine)[k] for k in mine} == mine
 
 
-def test_crowded(choice: plans.Choice) -> None:
+def test_crowded(choice: Choice) -> None:
     few, many = planned(choice, 4), planned(choice, 5)
     added = set(many.defaults) - set(few.defaults)
     assert many.crowded and not few.crowded
     assert added and all(name.startswith(("MPIR_CVAR_", "OMPI_MCA_mpi_yield")) for name in added)
 
 
-def test_inside_a_rank(choice: plans.Choice) -> None:
+def test_inside_a_rank(choice: Choice) -> None:
     outer = {"PMI_RANK": "1", "PMI_FD": "9", "OMPI_COMM_WORLD_SIZE": "2", "PMIX_RANK": "1", "MMPI_JOB": "0", "OMPI_MCA_pml": "ob1"}
     plan = planned(choice, here=host.Host(outer, 1000, 4))
     environ = plan.environ(outer)
@@ -309,15 +310,15 @@ def test_inside_a_rank(choice: plans.Choice) -> None:
     assert "unsets" in launch.explain(plan)
 
 
-def test_parts_and_their_variables(choice: plans.Choice) -> None:
+def test_parts_and_their_variables(choice: Choice) -> None:
     parts = [launch.Part(1, ("a",)), launch.Part(3, ("b", "c"), {"X": "1 2"})]
     argv = plans.build(parts, plans.Options(hosts=(("h", 4),)), choice, HERE).argv
     assert argv[-10:] == ("-n", "1", "a", ":", "-n", "3", "env", "X=1 2", "b", "c")
 
 
 def test_openmpi_as_root_only() -> None:
-    root = openmpi.defaults("", "/no/mpiexec", "/dev/shm/x", False, host.Host({}, 0, 4))
-    user = openmpi.defaults("", "/no/mpiexec", "/dev/shm/x", False, host.Host({}, 1000, 4))
+    root = openmpi.defaults("/no/mpiexec", "/dev/shm/x", False, host.Host({}, 0, 4))
+    user = openmpi.defaults("/no/mpiexec", "/dev/shm/x", False, host.Host({}, 1000, 4))
     assert root["OMPI_ALLOW_RUN_AS_ROOT"] == root["OMPI_ALLOW_RUN_AS_ROOT_CONFIRM"] == "1"
     assert not any("ROOT" in name for name in user)
 
@@ -329,19 +330,19 @@ def test_openmpi_generations(tmp_path: Path) -> None:
         (folder / neighbour).write_text("")
         (folder / "mpiexec").write_text("")
         assert openmpi.generation(str(folder / "mpiexec")) == generation
-        names = openmpi.defaults("", str(folder / "mpiexec"), "/dev/shm/x", False, HERE)
+        names = openmpi.defaults(str(folder / "mpiexec"), "/dev/shm/x", False, HERE)
         assert ("OMPI_MCA_rmaps_base_oversubscribe" in names) == (generation == 4)
         assert ("PRTE_MCA_rmaps_default_mapping_policy" in names) == (generation == 5)
 
 
-def test_hosts_are_only_planned(choice: plans.Choice) -> None:
+def test_hosts_are_only_planned(choice: Choice) -> None:
     plan = planned(choice, 3, hosts=(("a", 2), ("b", 1)))
     assert "a:2,b:1" in plan.argv
     with pytest.raises(LaunchError, match="only planned"):
         launch.start(plan)
 
 
-def test_no_mpiexec(choice: plans.Choice, tmp_path: Path) -> None:
+def test_no_mpiexec(choice: Choice, tmp_path: Path) -> None:
     from dataclasses import replace
 
     alone = replace(choice, prefix=tmp_path)
@@ -350,7 +351,7 @@ def test_no_mpiexec(choice: plans.Choice, tmp_path: Path) -> None:
     assert e.value.status == 127
 
 
-def test_plan_refuses(choice: plans.Choice) -> None:
+def test_plan_refuses(choice: Choice) -> None:
     for wrong, text in (((["-c", "pass"], 0), "at least one rank"), (([], 2), "no program"), ((["-c", "pass", ":"], 2), "':'")):
         with pytest.raises(LaunchError, match=text):
             launch.plan(*wrong, choice=choice)
@@ -362,17 +363,17 @@ def test_cores(tmp_path: Path) -> None:
     own, root = tmp_path / "cgroup", tmp_path / "root"
     (root / "a/b").mkdir(parents=True)
     own.write_text("0::/a/b\n")
-    assert host.cpu_quota(root, own) is None
+    assert cores.cpu_quota(root, own) is None
     (root / "a/b/cpu.max").write_text("max 100000\n")
     (root / "a/cpu.max").write_text("150000 100000\n")
-    assert host.cpu_quota(root, own) == 1.5
+    assert cores.cpu_quota(root, own) == 1.5
     (root / "cpu").mkdir()
     own.write_text("3:cpu,cpuacct:/x\n1:memory:/y\n")
     (root / "cpu,cpuacct").mkdir()
     (root / "cpu,cpuacct/cpu.cfs_quota_us").write_text("50000\n")
     (root / "cpu,cpuacct/cpu.cfs_period_us").write_text("100000\n")
-    assert host.cpu_quota(root, own) == 0.5
-    assert host.usable_cores() >= 1
+    assert cores.cpu_quota(root, own) == 0.5
+    assert cores.usable_cores() >= 1
 
 
 def test_default_number_of_ranks() -> None:
@@ -381,7 +382,7 @@ def test_default_number_of_ranks() -> None:
     assert host.Host({"SLURM_NTASKS": "9", "SLURM_JOB_ID": "1"}, 0, 4).default_ranks() == 9
 
 
-def test_explain(jobs: Jobs, choice: plans.Choice) -> None:
+def test_explain(jobs: Jobs, choice: Choice) -> None:
     ended = jobs.run("-n", "3", "--wait", "yield", "--hosts", "a:2,b:1", "--explain", "-c", "pass")
     assert ended.status == 0 and not ended.err, ended
     for text in (choice.path, choice.reason, "mpiexec", "3 on a (2), b (1)", "MMPI_WAIT=yield", "MMPI_JOB_DIR=", "a:2,b:1"):
@@ -487,7 +488,7 @@ def test_variables_that_a_shell_drops(jobs: Jobs) -> None:
     assert ended.out == f"{list(odd.values())}\n", ended
 
 
-def test_environment(jobs: Jobs, choice: plans.Choice) -> None:
+def test_environment(jobs: Jobs, choice: Choice) -> None:
     names = "MMPI_JOB MMPI_JOB_DIR MMPI_WAIT MMPI_LIBMPI A B"
     code = PRELUDE + f"say(rank, *map(os.environ.get, '{names}'.split()), oct(os.stat(os.environ['MMPI_JOB_DIR']).st_mode))"
     ended = jobs.run("--wait", "idle", "--env", "A=1", "--env", "B=x=y", "-n", "2", "-c", code, env={"A": "0", "MMPI_JOB": "old"})
@@ -627,7 +628,7 @@ def test_shared_memory_of_killed_ranks(jobs: Jobs) -> None:
 # --- The interface for programs -------------------------------------------------------------------------------------
 
 
-def test_job(choice: plans.Choice) -> None:
+def test_job(choice: Choice) -> None:
     plan = launch.plan(["-c", PRELUDE + "say(rank, os.environ['Q'])"], 2, choice=choice)
     job = launch.start(plan, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, env={**os.environ, "Q": "q"})
     assert job.wait(LIMIT) == 0 == job.poll() and job.stdout is not None
@@ -638,7 +639,7 @@ def test_job(choice: plans.Choice) -> None:
         os.kill(job.pid, 0)
 
 
-def test_job_killed(choice: plans.Choice) -> None:
+def test_job_killed(choice: Choice) -> None:
     plan = launch.plan(["-c", "import time; time.sleep(100)"], 3, choice=choice)
     job = launch.start(plan, stdin=subprocess.DEVNULL)
     with pytest.raises(LaunchError, match="only once"):

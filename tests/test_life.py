@@ -2,6 +2,7 @@
 """The life of MPI in a process: init, joining, misuse, finalize, options, forked children."""
 
 import pytest
+
 from jobs import job, lines, serial
 from requirements import need
 
@@ -112,7 +113,9 @@ def test_calls_after_finalize():
 
 
 def test_finalize_before_init_and_twice_and_init_after_finalize():
-    result = serial(TELL + "tell('a', mmpi.finalize); mmpi.init(); mmpi.finalize(); tell('b', mmpi.finalize); tell('c', mmpi.init)")
+    result = serial(
+        TELL + "tell('a', mmpi.finalize); mmpi.init(); mmpi.finalize(); tell('b', mmpi.finalize); tell('c', mmpi.init)"
+    )
     first, second, third = lines(result)
     assert first.startswith("a: ") and "init" in first
     assert second.startswith("b: ") and "finalize" in second
@@ -178,7 +181,9 @@ def test_unknown_names():
 # --- the end ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("start", ["import mmpi; mmpi.init()", "from mmpi import MPI", "import mmpi; mmpi.init(); mmpi.finalize()"])
+@pytest.mark.parametrize(
+    "start", ["import mmpi; mmpi.init()", "from mmpi import MPI", "import mmpi; mmpi.init(); mmpi.finalize()"]
+)
 def test_the_end_of_the_program_finalizes(start):
     result = job(2, f"{start}\nprint('done')")
     assert lines(result) == ["done"] * 2 and result.stderr == ""
@@ -186,7 +191,9 @@ def test_the_end_of_the_program_finalizes(start):
 
 def test_abort():
     for code, status in (("mmpi.abort(7)", 7), ("mmpi.abort()", 1), ("mmpi.WORLD.Abort(9)", 9)):
-        result = job(2, f"import mmpi; rank, size = mmpi.init()\nif rank: {code}\nmmpi.WORLD.Barrier(); mmpi.WORLD.Barrier()")
+        result = job(
+            2, f"import mmpi; rank, size = mmpi.init()\nif rank: {code}\nmmpi.WORLD.Barrier(); mmpi.WORLD.Barrier()"
+        )
         assert result.returncode == status, (code, result.stderr)
 
 
@@ -272,7 +279,9 @@ def test_no_threads_by_rc():
         print(MPI.COMM_WORLD.size, MPI.Query_thread() in (MPI.THREAD_SINGLE, MPI.THREAD_FUNNELED, MPI.THREAD_SERIALIZED))
     """
     assert lines(job(2, code)) == ["2 True"] * 2
-    assert lines(job(2, code.replace("mmpi.rc.threads = False", ""), env={"MMPI_RC_THREADS": "false"})) == ["2 True"] * 2
+    assert (
+        lines(job(2, code.replace("mmpi.rc.threads = False", ""), env={"MMPI_RC_THREADS": "false"})) == ["2 True"] * 2
+    )
 
 
 def test_finalize_by_hand():

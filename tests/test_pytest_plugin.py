@@ -297,30 +297,30 @@ def test_xfails(run):
 
 # ---- crashes and hangs ----
 
-@pytest.mark.parametrize("death, words", [
-    ("os.kill(os.getpid(), signal.SIGKILL)", "signal 9 (SIGKILL)"),
-    ("os.kill(os.getpid(), signal.SIGSEGV)", "signal 11 (SIGSEGV)"),
-    ("os._exit(3)", "exit status 3"),
-    ("os._exit(0)", "exit status 0")])
-def test_crash(run, death, words):
-    result = run(f"""
+def test_crashes(run):
+    result = run("""
         pytestmark = pytest.mark.mmpi(n=2)
 
-        def test_before(): pass
-
-        def test_crash():
-            print("last words", end="")
+        def die(how, *arguments):
+            print("last words", end="", flush=True)
             if RANK == 1:
-                {death}
+                how(*arguments)
             time.sleep(100)
 
+        def test_before(): pass
+        def test_killed(): die(os.kill, os.getpid(), signal.SIGKILL)
+        def test_between(): pass
+        def test_fault(): die(os.kill, os.getpid(), signal.SIGSEGV)
+        def test_exit(): die(os._exit, 3)
+        def test_good_exit(): die(os._exit, 0)
         def test_after(): pass
         def test_after_too(): pass
         """, "-v")
-    assert list(outcomes(result).values()) == ["PASSED", "FAILED", "PASSED", "PASSED"]
-    result.stdout.fnmatch_lines([f"rank 1 of 2 ended in this test: {words}", "*stdout*rank 1*", "last words"])
-    if "SEGV" in death:
-        result.stdout.fnmatch_lines(["  File *test_it.py*, line * in test_crash"])
+    assert list(outcomes(result).values()) == ["PASSED", "FAILED", "PASSED", *["FAILED"] * 3, "PASSED", "PASSED"]
+    words = [["rank 1 of 2 ended in this test: " + how, "*stdout*rank 1*", "last words"]
+             for how in ("signal 9 (SIGKILL)", "signal 11 (SIGSEGV)", "exit status 3", "exit status 0")]
+    words[1].insert(1, "  File *test_it.py*, line * in test_fault")
+    result.stdout.fnmatch_lines(sum(words, []))
 
 
 def test_crash_of_a_rank_that_is_ahead(run):
@@ -426,13 +426,13 @@ def test_hang_after_the_last_test(run):
     result = run("""
         import atexit
 
-        @pytest.mark.mmpi(n=2, timeout=1)
+        @pytest.mark.mmpi(n=2, timeout=3)
         def test_a():
             if RANK == 1:
                 atexit.register(time.sleep, 100)
         """)
     result.assert_outcomes(passed=1, errors=1)
-    result.stdout.fnmatch_lines(["the job did not end within 1 s of its last test"])
+    result.stdout.fnmatch_lines(["the job did not end within 3 s of its last test"])
 
 
 def test_rank_cannot_import(run):
@@ -509,10 +509,13 @@ class TestCase(unittest.TestCase):
     (["--mmpi-n=1,3", "-k", "not test_f"], "test_a[n=1] TestCase::test_e[n=3]"),
     (["-k", "test_a or TestB"], "test_a[n=1] test_a[n=2] TestB::test_c[n=2] TestB::test_d[n=2]")])
 def test_choice(run, choice, expected):
-    result = run(CHOICE, "-v", *choice)
-    assert list(outcomes(result)) == expected.split()
-    bad = [name for name, outcome in outcomes(result).items() if outcome != "PASSED"]
-    assert bad == [name for name in expected.split() if "test_c" in name or "test_f" in name]
+    result = run(CHOICE, "--collect-only", "-q", *choice)
+    assert re.findall(r"^test_it.py::(.*)", result.stdout.str(), re.MULTILINE) == expected.split()
+
+
+def test_run_of_a_choice(run):
+    result = run(CHOICE, "-v", "test_it.py::TestB::test_d[n=2]", "test_it.py::TestCase::test_e[n=3]")
+    assert outcomes(result) == {"TestB::test_d[n=2]": "PASSED", "TestCase::test_e[n=3]": "PASSED"}
 
 
 def test_last_failed(run):

@@ -200,13 +200,49 @@ static int is_dense(int64_t ndim, const int64_t *shape, const int64_t *strides)
     return good_c || good_f;
 }
 
-static int by_dlpack(Frame *frame, PyObject *object, Memory *m)
+/* one more dimension of the array whose bytes m counts */
+static int extend(Memory *m, int64_t n)
 {
-    PyObject *capsule = PyObject_CallMethod(object, "__dlpack__", NULL);
+    if (n >= 0 && !__builtin_mul_overflow(m->bytes, (Py_ssize_t)n, &m->bytes)) return 0;
+    if (!PyErr_Occurred()) PyErr_Format(PyExc_BufferError, "the array's shape has a dimension of %lld", (long long)n);
+    return -1;
+}
+
+typedef struct { uint32_t major, minor; void *context, (*deleter)(void *); uint64_t flags; Tensor tensor; } Versioned;
+enum { READ_ONLY = 1 };
+
+/* the tensor in a capsule of either generation */
+static const Tensor *tensor_of(PyObject *capsule, int access)
+{
+    if (!PyCapsule_IsValid(capsule, "dltensor_versioned"))
+        return PyCapsule_GetPointer(capsule, "dltensor");       /* the first member of what the capsule holds */
+    const Versioned *v = PyCapsule_GetPointer(capsule, "dltensor_versioned");
+    if (v->major != 1) { PyErr_Format(PyExc_BufferError, "DLPack %u.%u is not known here", v->major, v->minor); return NULL; }
+    if (access == TO_WRITE && v->flags & READ_ONLY) { PyErr_SetString(PyExc_BufferError, "DLPack: the tensor is read-only, and MPI would write into it"); return NULL; }
+    return &v->tensor;
+}
+
+static PyObject *capsule_of(PyObject *object)
+{
+    PyObject *method = PyObject_GetAttrString(object, "__dlpack__"), *version = Py_BuildValue("{s(ii)}", "max_version", 1, 0);
+    PyObject *nothing = PyTuple_New(0), *capsule = method && version && nothing ? PyObject_Call(method, nothing, version) : NULL;
+    if (!capsule && method && PyErr_ExceptionMatches(PyExc_TypeError)) {        /* a producer from before DLPack 1.0 */
+        PyErr_Clear();
+        capsule = PyObject_CallNoArgs(method);
+    }
+    Py_XDECREF(method);
+    Py_XDECREF(version);
+    Py_XDECREF(nothing);
+    return capsule;
+}
+
+static int by_dlpack(Frame *frame, PyObject *object, int access, Memory *m)
+{
+    PyObject *capsule = capsule_of(object);
     if (!capsule) return -1;
-    const Tensor *t = PyCapsule_GetPointer(capsule, "dltensor");       /* the first member of what the capsule holds */
-    if (t) frame_hold(frame, capsule);                  /* not consumed: its destructor gives the memory back */
+    frame_hold(frame, capsule);                         /* not consumed: its destructor gives the memory back */
     Py_DECREF(capsule);
+    const Tensor *t = tensor_of(capsule, access);
     if (!t) return -1;
     int kind = t->device.device_type;
     if (kind != CPU && kind != CUDA_HOST && kind != CUDA_MANAGED) {
@@ -218,7 +254,8 @@ static int by_dlpack(Frame *frame, PyObject *object, Memory *m)
     PyOS_snprintf(m->format, sizeof m->format, "%d:%d:%d", t->dtype.code, t->dtype.bits, t->dtype.lanes);
     m->addr = t->data ? (char *)t->data + t->offset : NULL;
     m->bytes = (t->dtype.bits * t->dtype.lanes + 7) / 8;
-    for (int i = 0; i < t->ndim; i++) m->bytes *= t->shape[i];
+    for (int i = 0; i < t->ndim; i++)
+        if (extend(m, t->shape[i])) return -1;
     return 0;
 }
 
@@ -228,7 +265,7 @@ static int cai_strides(PyObject *dict, PyObject *shape, Py_ssize_t itemsize)
     if (!strides || strides == Py_None) return 1;
     int64_t s[64], n[64];
     Py_ssize_t ndim = PyTuple_Size(shape);
-    if (ndim < 0 || ndim > 64 || PyTuple_Size(strides) != ndim) return 0;
+    if (!PyTuple_Check(strides) || ndim > 64 || PyTuple_Size(strides) != ndim) return 0;
     for (Py_ssize_t i = 0; i < ndim; i++) {
         n[i] = PyLong_AsLongLong(PyTuple_GetItem(shape, i));
         s[i] = PyLong_AsLongLong(PyTuple_GetItem(strides, i)) / itemsize;
@@ -257,10 +294,12 @@ static int by_cai(Frame *frame, PyObject *dict, int access, Memory *m)
     PyObject *data = PyDict_GetItemString(dict, "data"), *shape = PyDict_GetItemString(dict, "shape");
     PyObject *typestr = PyDict_GetItemString(dict, "typestr");
     Py_ssize_t itemsize;
-    if (!data || !shape || !typestr || PyTuple_Size(data) != 2 || PyTuple_Size(shape) < 0) {
-        PyErr_SetString(PyExc_BufferError, "__cuda_array_interface__: data, shape and typestr are needed");
+    if (!data || !shape || !typestr || !PyTuple_Check(data) || PyTuple_Size(data) != 2 || !PyTuple_Check(shape) || !PyUnicode_Check(typestr)) {
+        PyErr_SetString(PyExc_BufferError, "__cuda_array_interface__: data (two items), shape (a tuple) and typestr are needed");
         return -1;
     }
+    PyObject *mask = PyDict_GetItemString(dict, "mask");
+    if (mask && mask != Py_None) { PyErr_SetString(PyExc_BufferError, "__cuda_array_interface__: an array with a mask cannot be communicated"); return -1; }
     const char *text = PyUnicode_AsUTF8AndSize(typestr, NULL);
     if (!text || cai_type(text, m, &itemsize)) return -1;
     if (access == TO_WRITE && PyObject_IsTrue(PyTuple_GetItem(data, 1))) {
@@ -273,7 +312,8 @@ static int by_cai(Frame *frame, PyObject *dict, int access, Memory *m)
     }
     m->addr = PyLong_AsVoidPtr(PyTuple_GetItem(data, 0));
     m->bytes = itemsize;
-    for (Py_ssize_t i = 0; i < PyTuple_Size(shape); i++) m->bytes *= PyLong_AsSsize_t(PyTuple_GetItem(shape, i));
+    for (Py_ssize_t i = 0; i < PyTuple_Size(shape); i++)
+        if (extend(m, PyLong_AsLongLong(PyTuple_GetItem(shape, i)))) return -1;
     frame_hold(frame, dict);
     return PyErr_Occurred() ? -1 : 0;
 }
@@ -285,13 +325,14 @@ static int look(Frame *frame, PyObject *object, int access, Memory *m)
     *m = (Memory){NULL, 0, NULL, ""};
     if (is_array(object) && in_place(frame, object, access, m)) return 0;
     if (PyObject_CheckBuffer(object)) return by_protocol(frame, object, access, m);
-    if (has(object, "__dlpack__")) return frame_hold(frame, object) || by_dlpack(frame, object, m);
+    if (has(object, "__dlpack__")) return by_dlpack(frame, object, access, m);
     if (!has(object, "__cuda_array_interface__")) {
         PyErr_Format(PyExc_TypeError, "expected a buffer or a list [buffer, count, datatype], not %R", (PyObject *)Py_TYPE(object));
         return -1;
     }
     PyObject *dict = PyObject_GetAttrString(object, "__cuda_array_interface__");
-    int bad = !dict || frame_hold(frame, object) || by_cai(frame, dict, access, m);
+    int bad = !dict || frame_hold(frame, object) || !PyDict_Check(dict) || by_cai(frame, dict, access, m);
+    if (bad && !PyErr_Occurred()) PyErr_SetString(PyExc_BufferError, "__cuda_array_interface__ is no dict");
     Py_XDECREF(dict);
     return bad ? -1 : 0;
 }
@@ -306,9 +347,10 @@ void no_buffer(Buffer *b) { *b = (Buffer){.type = MPI_BYTE}; }
 
 static PyObject *place(PyObject *module, const char *class, const char *name, void *address)
 {
-    PyObject *type = PyObject_CallFunction((PyObject *)&PyType_Type, "s(O){ssss}", class, &PyLong_Type, "__module__", "mmpi.MPI", "__doc__", "A constant of MPI in place of a buffer.");
+    PyObject *places = PyImport_ImportModule("mmpi.places"), *type = places ? PyObject_GetAttrString(places, class) : NULL;
     PyObject *number = PyLong_FromVoidPtr(address), *value = type && number ? PyObject_CallFunctionObjArgs(type, number, NULL) : NULL;
     if (value && (PyModule_AddObjectRef(module, name, value) || PyModule_AddObjectRef(module, class, type))) Py_CLEAR(value);
+    Py_XDECREF(places);
     Py_XDECREF(type);
     Py_XDECREF(number);
     return value;
@@ -465,6 +507,10 @@ static int from_spec(Frame *frame, PyObject *object, int access, int blocks, Buf
     MPI_Count total = b->count;
     if (__builtin_mul_overflow(total, (MPI_Count)(blocks > 1 ? blocks : 1), &total)) total = INT64_MAX;
     if (inside(&m, &l, total, displ)) return -1;
+    if (m.bytes >= 0 && (long double)displ * l.extent > m.bytes) {
+        PyErr_Format(PyExc_ValueError, "displacement %lld is beyond the buffer's %zd bytes", (long long)displ, m.bytes);
+        return -1;
+    }
     if (displ) b->addr = (char *)b->addr + displ * l.extent;
     b->bytes = b->count * l.extent;
     return 0;

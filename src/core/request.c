@@ -165,6 +165,24 @@ typedef struct {                        /* requests of one Waitall, Testany, ...
     int count, index, outcount, done, rc;
 } Batch;
 
+/* take the handles over; how many went well. A request twice in a list would be completed twice. */
+static int list_requests(Batch *b)
+{
+    enum { LISTED = 0x10000 };
+    int i = 0;
+    for (; i < b->count; i++) {
+        PyObject *item = PyTuple_GetItem(b->objects, i);
+        Request *r = (Request *)item;
+        if (!PyObject_TypeCheck(item, RequestType)) { PyErr_Format(PyExc_TypeError, "item %d is no Request but %R", i, item); break; }
+        if (r->flags & LISTED && r->handle != MPI_REQUEST_NULL) { PyErr_Format(PyExc_ValueError, "item %d stands twice in the list of requests", i); break; }
+        r->flags |= LISTED;
+        b->at[i] = r->handle;
+        b->statuses[i] = empty_status();
+    }
+    for (int k = 0; k < i; k++) ((Request *)PyTuple_GetItem(b->objects, k))->flags &= ~(unsigned)LISTED;
+    return i;
+}
+
 static int to_batch(Frame *frame, PyObject *value, void *target)
 {
     Batch *b = target;
@@ -177,13 +195,19 @@ static int to_batch(Frame *frame, PyObject *value, void *target)
     b->at = frame_memory(frame, (size_t)n, sizeof *b->at);
     b->statuses = b->at ? frame_memory(frame, (size_t)n, sizeof *b->statuses) : NULL;
     b->indices = b->statuses ? frame_memory(frame, (size_t)n, sizeof *b->indices) : NULL;
-    for (Py_ssize_t i = 0; b->indices && i < n; i++) {
-        PyObject *r = PyTuple_GetItem(tuple, i);
-        if (!PyObject_TypeCheck(r, RequestType)) { PyErr_Format(PyExc_TypeError, "item %zd is no Request but %R", i, r); return -1; }
-        b->at[i] = ((Request *)r)->handle;
-        b->statuses[i] = empty_status();
-    }
-    return b->indices ? 0 : -1;
+    return b->indices && list_requests(b) == b->count ? 0 : -1;
+}
+
+/* None, or a list of Status that is filled and made longer as needed */
+static int to_statuses(Frame *frame, PyObject *value, void *target)
+{
+    Status *unused;
+    if (value == Py_None) return 0;
+    if (!PyList_Check(value)) { PyErr_Format(PyExc_TypeError, "expected a list of Status, not %R", value); return -1; }
+    for (Py_ssize_t i = 0; i < PyList_Size(value); i++)
+        if (to_status(frame, PyList_GetItem(value, i), &unused)) return -1;
+    *(PyObject **)target = value;
+    return 0;
 }
 
 static uint64_t first_start(const Batch *b)
@@ -204,8 +228,7 @@ static int settle_batch(Batch *b, int rc)
 
 static int give_statuses(PyObject *list, const Batch *b, int n)
 {
-    if (!list || list == Py_None) return 0;
-    if (!PyList_Check(list)) { PyErr_SetString(PyExc_TypeError, "statuses: expected a list"); return -1; }
+    if (!list) return 0;
     for (int i = 0; i < n; i++) {
         PyObject *item = i < PyList_Size(list) ? Py_NewRef(PyList_GetItem(list, i)) : PyObject_CallNoArgs((PyObject *)StatusType);
         if (!item || (i >= PyList_Size(list) && PyList_Append(list, item))) { Py_XDECREF(item); return -1; }
@@ -262,7 +285,7 @@ CLASSMETHOD(Request, Waitall, "requests, statuses=None", "Wait until all operati
 {
     Frame frame; Batch b; PyObject *statuses = NULL;
     (void)self;
-    int rc = PARSE(&frame, to_batch, &b, to_object, &statuses);
+    int rc = PARSE(&frame, to_batch, &b, to_statuses, &statuses);
     if (!rc && (rc = wait_batch(OP_MPI_Waitall, &b, test_all)) != RAISED && give_statuses(statuses, &b, b.count)) rc = RAISED;
     return finish_with(&frame, rc, PyBool_FromLong(1));
 }
@@ -281,7 +304,7 @@ CLASSMETHOD(Request, Waitsome, "requests, statuses=None", "Wait until some opera
 {
     Frame frame; Batch b; PyObject *statuses = NULL;
     (void)self;
-    int rc = PARSE(&frame, to_batch, &b, to_object, &statuses);
+    int rc = PARSE(&frame, to_batch, &b, to_statuses, &statuses);
     if (rc) return finish(&frame, rc);
     return some(&frame, wait_batch(OP_MPI_Waitsome, &b, test_some), &b, statuses);
 }
@@ -290,7 +313,7 @@ CLASSMETHOD(Request, Testall, "requests, statuses=None", "Say whether all operat
 {
     Frame frame; Batch b; PyObject *statuses = NULL;
     (void)self;
-    int rc = PARSE(&frame, to_batch, &b, to_object, &statuses);
+    int rc = PARSE(&frame, to_batch, &b, to_statuses, &statuses);
     if (rc) return finish(&frame, rc);
     CALL(rc, NOTE(.requests = b.count, .request = first_start(&b)), MPI_Testall, b.count, b.at, &b.done, b.statuses);
     settle_batch(&b, rc);
@@ -314,7 +337,7 @@ CLASSMETHOD(Request, Testsome, "requests, statuses=None", "The indices of the op
 {
     Frame frame; Batch b; PyObject *statuses = NULL;
     (void)self;
-    int rc = PARSE(&frame, to_batch, &b, to_object, &statuses);
+    int rc = PARSE(&frame, to_batch, &b, to_statuses, &statuses);
     if (rc) return finish(&frame, rc);
     CALL(rc, NOTE(.requests = b.count, .request = first_start(&b)), MPI_Testsome, b.count, b.at, &b.outcount, b.indices, b.statuses);
     return some(&frame, settle_batch(&b, rc), &b, statuses);

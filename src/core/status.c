@@ -137,6 +137,35 @@ static int set_cancelled(PyObject *self, PyObject *value, void *unused)
     return done ? 0 : -1;
 }
 
+static int set_count(PyObject *self, PyObject *value, void *unused)
+{
+    MPI_Count count; int rc = RAISED;
+    (void)unused;
+    if (!value) PyErr_SetString(PyExc_AttributeError, "a Status keeps its fields");
+    else if (!to_count(NULL, value, &count)) LOCAL(rc, MPI_Status_set_elements_x, &((Status *)self)->handle, MPI_BYTE, count);
+    PyObject *done = finish(NULL, rc);
+    Py_XDECREF(done);
+    return done ? 0 : -1;
+}
+
+/* pickled as the bytes that this MPI library understands */
+METHOD0(Status, __reduce__, "For pickle: the fields as this MPI library keeps them.")
+{
+    return Py_BuildValue("O()y#", (PyObject *)Py_TYPE((PyObject *)self), (const char *)&self->handle, (Py_ssize_t)sizeof self->handle);
+}
+
+METHOD(Status, __setstate__, "state", "For pickle.")
+{
+    Frame frame; PyObject *state;
+    int rc = PARSE(&frame, to_object, &state);
+    if (!rc && (!PyBytes_Check(state) || PyBytes_Size(state) != (Py_ssize_t)sizeof self->handle)) {
+        PyErr_SetString(PyExc_ValueError, "this is no Status of this MPI library");
+        rc = RAISED;
+    }
+    if (!rc) memcpy(&self->handle, PyBytes_AsString(state), sizeof self->handle);
+    return finish(&frame, rc);
+}
+
 static PyObject *status_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     PyObject *other = NULL;
@@ -170,11 +199,12 @@ static PyObject *status_repr(PyObject *self)
 #define AT(field) (void *)(uintptr_t)(offsetof(Status, handle) + offsetof(MPI_Status, field))
 static PyGetSetDef getters[] = {
     {"source", Status_get_source, set_int, Status_get_source_doc, AT(MPI_SOURCE)}, {"tag", Status_get_tag, set_int, Status_get_tag_doc, AT(MPI_TAG)},
-    {"error", Status_get_error, set_int, Status_get_error_doc, AT(MPI_ERROR)}, GETROW(Status, count),
+    {"error", Status_get_error, set_int, Status_get_error_doc, AT(MPI_ERROR)}, GETSETROW(Status, count, set_count),
     GETSETROW(Status, cancelled, set_cancelled), END_OF_GETROWS};
 static PyMethodDef methods[] = {
     ROW0(Status, Get_source), ROW(Status, Set_source), ROW0(Status, Get_tag), ROW(Status, Set_tag), ROW0(Status, Get_error), ROW(Status, Set_error),
-    ROW(Status, Get_count), ROW(Status, Get_elements), ROW(Status, Set_elements), ROW0(Status, Is_cancelled), ROW(Status, Set_cancelled), END_OF_ROWS};
+    ROW(Status, Get_count), ROW(Status, Get_elements), ROW(Status, Set_elements), ROW0(Status, Is_cancelled), ROW(Status, Set_cancelled),
+    ROW0(Status, __reduce__), ROW(Status, __setstate__), END_OF_ROWS};
 static PyMemberDef members[] = {{"__weaklistoffset__", T_PYSSIZET, offsetof(Status, weakrefs), READONLY, NULL}, {NULL, 0, 0, 0, NULL}};
 static PyType_Slot slots[] = {
     SLOT(Py_tp_new, status_new), SLOT(Py_tp_dealloc, status_dealloc), SLOT(Py_tp_richcompare, status_compare), SLOT(Py_tp_repr, status_repr),

@@ -48,23 +48,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(HELP, end="")
         return 0
     if name in ("-V", "--version"):
-        print(f"mmpi {version()}")
+        from mmpi import __version__
+
+        print(f"mmpi {__version__}")
         return 0
     what = "option" if name.startswith("-") else "command"
     print(f"mmpi: unknown {what} {name}; the commands are: {', '.join(COMMANDS)}", file=sys.stderr)
     close = difflib.get_close_matches(name, COMMANDS, 1)
     print(f"mmpi: did you mean `mmpi {close[0]}`?" if close else "mmpi: `mmpi --help` tells more", file=sys.stderr)
     return 2
-
-
-def version() -> str:
-    """The version of the installed package."""
-    from importlib import metadata
-
-    try:
-        return metadata.version("maroonmpi")
-    except metadata.PackageNotFoundError:
-        return "(not installed)"
 
 
 if __name__ == "__main__":

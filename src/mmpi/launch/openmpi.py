@@ -25,11 +25,11 @@ def options(mpiexec: str, hosts: Sequence[tuple[str, int]], exported: Sequence[s
     words = [mpiexec]
     if hosts:
         words += ["--host", ",".join(f"{host}:{slots}" for host, slots in hosts)]
-        words += [word for name in exported if not name.startswith("OMPI_") for word in ("-x", name)]
+        words += [word for name in exported if name.startswith(("MMPI_", "PYTHON")) for word in ("-x", name)]
     return words
 
 
-def defaults(library: str, mpiexec: str, directory: str, crowded: bool, host: Host) -> dict[str, str]:
+def defaults(mpiexec: str, directory: str, crowded: bool, host: Host) -> dict[str, str]:
     """Variables for a job that the user may have set otherwise."""
     new = generation(mpiexec) >= 5
     chosen = {

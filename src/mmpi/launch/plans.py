@@ -138,7 +138,7 @@ def build(parts: Sequence[Part], options: Options, choice: Choice, host: Host) -
         # Ranks write to a pipe, where Python would keep 8 KiB back: what a rank prints must be seen when it is printed,
         # above all when the rank then hangs or is killed.
         "PYTHONUNBUFFERED": "1",
-        **FAMILIES[launcher].defaults(choice.path, mpiexec, directory, crowded, host),
+        **FAMILIES[launcher].defaults(mpiexec, directory, crowded, host),
     }
     removed = marks_of_other_jobs(host.environ)
     free = {name: value for name, value in defaults.items() if name in removed or name not in host.environ}

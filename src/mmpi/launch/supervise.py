@@ -134,8 +134,8 @@ class Job:
     def watch(self, seconds: float, others: Iterable[int] = ()) -> int | None:
         """Wait for the next event in the job, or on a descriptor of `others`; do what is due; the status if it ended."""
         if self.returncode is None:
-            due = min((self.ending.due(), seconds) if self.ending else (seconds,))
-            self.ranks.watch(max(0.0, due), [self._pidfd, *others])
+            pause = min(seconds, self.ending.due()) if self.ending else seconds
+            self.ranks.watch(max(0.0, pause), [self._pidfd, *others])
             if self._process.poll() is not None:
                 self._finish()
             elif self.ending:
