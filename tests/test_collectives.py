@@ -813,7 +813,7 @@ def test_reduce_scatter_wants_counts_that_fit(comm):
 
 def test_reduce_scatter_block_wants_room_for_all(comm):
     with raises(ValueError, BufferError, text="count|sendbuf|recvbuf"):
-        comm.Reduce_scatter_block(np.zeros(comm.size + 1), np.zeros(2))
+        comm.Reduce_scatter_block(np.zeros(2 * comm.size + 1), np.zeros(2))
 
 
 @pytest.mark.parametrize("op", [None, 3, "SUM", max])

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Signals while a rank waits: Python's handlers run, and what they interrupt is undone or goes on."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from mmpi import MPI
+
+pytestmark = pytest.mark.mmpi(n=[1])
+SELF = MPI.COMM_SELF
+
+
+class Interrupted(Exception):
+    """Raised by the signal handler."""
+
+
+@contextlib.contextmanager
+def alarm(action, seconds=0.1):
+    """Call `action` from a signal handler in a while."""
+    old = signal.signal(signal.SIGALRM, lambda *_: action())
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, old)
+
+
+def interrupt():
+    raise Interrupted
+
+
+def test_receive_is_taken_back():
+    buf = bytearray(4)
+    with alarm(interrupt), pytest.raises(Interrupted):
+        SELF.Recv(buf, 0, 1)
+    buf += b"x"  # no view is left on it
+    request = SELF.Isend(b"abcd", 0, 1)
+    SELF.Recv(bytearray(4), 0, 1)  # the message goes to this one, not to the receive taken back
+    request.Wait()
+
+
+def test_handler_that_returns_changes_nothing():
+    back = bytearray(3)
+    with alarm(lambda: SELF.Send(b"abc", 0, 2)):
+        SELF.Recv(back, 0, 2)
+    assert back == b"abc"
+
+
+@pytest.mark.parametrize("name", ["Probe", "Mprobe"])
+def test_probe(name):
+    with alarm(interrupt), pytest.raises(Interrupted):
+        getattr(SELF, name)(0, 3)
+
+
+def test_request_lives_on_after_an_interrupted_wait():
+    back = bytearray(3)
+    request = SELF.Irecv(back, 0, 4)
+    with alarm(interrupt), pytest.raises(Interrupted):
+        request.Wait()
+    with alarm(interrupt), pytest.raises(Interrupted):
+        MPI.Request.Waitall([request])
+    SELF.Send(b"abc", 0, 4)
+    request.Wait()
+    assert back == b"abc"
+
+
+def test_synchronous_send_goes_on_with_its_buffer():
+    data = bytearray(b"z" * 100_000)
+    with alarm(interrupt), pytest.raises(Interrupted):
+        SELF.Ssend(data, 0, 5)
+    with pytest.raises(BufferError):
+        data += b"x"  # MPI still reads it
+    back = bytearray(100_000)
+    SELF.Recv(back, 0, 5)
+    assert back == data
+    for _ in range(100):  # new requests look after what is parked
+        SELF.Irecv(bytearray(1), MPI.PROC_NULL).Wait()
+    data += b"x"
+
+
+def test_exchange_keeps_the_message_and_takes_back_the_receive():
+    back = bytearray(3)
+    with alarm(interrupt), pytest.raises(Interrupted):
+        SELF.Sendrecv(b"abc", 0, 6, back, 0, 7)
+    SELF.Recv(back, 0, 6)
+    assert back == b"abc"
+
+
+@pytest.mark.parametrize("wait", ["block", "yield", "idle"])
+def test_keyboard_interrupt_in_every_mode(wait):
+    code = "import os, signal, threading\nfrom mmpi import MPI\nmain = os.getpid()\n" \
+        "threading.Timer(0.3, os.kill, (main, signal.SIGINT)).start()\n" \
+        "try:\n    MPI.COMM_SELF.Recv(bytearray(1), 0)\nexcept KeyboardInterrupt:\n    print('caught')\n"  # fmt: skip
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("PMI", "OMPI_COMM", "HYDI", "MMPI_JOB"))}
+    done = subprocess.run([sys.executable, "-c", code], env=clean | {"MMPI_WAIT": wait}, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "caught\n"), done.stderr
