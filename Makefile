@@ -58,7 +58,7 @@ test-asan:          ## run the memory tests on a core built with the address and
 # Where memory is handled: buffers and who owns them, misuse, requests dropped and cancelled.
 ASAN_TESTS = $(addprefix tests/test_,buffers.py guards.py lifetime.py misuse.py requests.py)
 ASAN_BUILD = --no-build-isolation -Cbuild-dir=build/asan -Csetup-args=-Dbuildtype=debugoptimized \
-  -Csetup-args=-Db_sanitize=address,undefined -Csetup-args=-Db_lundef=false
+  -Csetup-args=-Db_sanitize=address,undefined -Csetup-args=-Dc_args=-fno-sanitize-recover=undefined -Csetup-args=-Db_lundef=false
 
 lint: $(ENV)/.lint  ## C without a warning, ruff, mypy, formatting, derived files
 	test -f build/lint/build.ninja || meson setup build/lint -Dbuildtype=debugoptimized -Dwerror=true >/dev/null

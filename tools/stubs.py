@@ -150,7 +150,9 @@ class Table:
         return None
 
 
-PARAMETER, SPECIAL, RESULT = Table("PARAMETERS", PARAMETERS), Table("SPECIAL_PARAMETERS", SPECIAL_PARAMETERS), Table("RESULTS", RESULTS)
+PARAMETER = Table("PARAMETERS", PARAMETERS)
+SPECIAL = Table("SPECIAL_PARAMETERS", SPECIAL_PARAMETERS)
+RESULT = Table("RESULTS", RESULTS)
 
 
 # --- what the module has ------------------------------------------------------------------------------------
@@ -196,9 +198,9 @@ def writable(owner: type, name: str) -> bool:
     return True
 
 
-def lines_of(text: str) -> list[str]:
+def integers() -> list[str]:
     """The names of the integer constants that some MPI library has."""
-    return re.findall(r"^INT\((\w+),", text, re.MULTILINE)
+    return re.findall(r"^INT\((\w+),", (ROOT / "src/core/abi/constants.h").read_text(), re.MULTILINE)
 
 
 # --- what the stub says -------------------------------------------------------------------------------------
@@ -287,34 +289,34 @@ def class_lines(owner: type) -> Iterator[str]:
         if name in SLOTS and (name != "__hash__" or member is None):
             yield "    " + SLOTS[name].format(root=roots[-1].__name__)
         elif inspect.isgetsetdescriptor(member) and not name.startswith("_"):
-            yield from property_lines(owner, name, member.__doc__)
+            yield from property_lines(owner, name, member.__doc__ or "")
         elif callable(getattr(owner, name)) and not name.startswith("_"):
             yield from method_lines(owner, name, getattr(owner, name))
     for name, result in NARROWED.get(owner.__name__, {}).items():
         yield from method_lines(owner, name, getattr(owner, name), result)
 
 
-def function_lines() -> Iterator[str]:
-    """The functions of the core, then those of MPI.py."""
+def function_lines() -> Iterator[Iterator[str]]:
+    """The functions of the core, then those of MPI.py, each in lines."""
     for name, member in vars(MPI).items():
         if inspect.isbuiltin(member) and not name.startswith("_"):
             method = read_signature(member)
-            yield from definition(name, list(typed(method, None)), result_type(name, None), method.doc)
+            yield definition(name, list(typed(method, None)), result_type(name, None), method.doc)
     for node in python_functions():
         names = [argument.arg for argument in node.args.args]
         values = [ast.unparse(value).replace("_core.", "") for value in node.args.defaults]
         defaults = dict(zip(reversed(names), reversed(values), strict=False))
         method = Method(node.name, [(name, defaults.get(name)) for name in names], ast.get_docstring(node) or "")
-        yield from definition(node.name, list(typed(method, None)), ast.unparse(node.returns or ast.Constant(None)), method.doc)
+        result = ast.unparse(node.returns or ast.Constant(None))
+        yield definition(node.name, list(typed(method, None)), result, method.doc)
 
 
 def constant_lines() -> Iterator[str]:
     """The constants: integers that any library has, then handles."""
-    integers = lines_of((ROOT / "src/core/abi/constants.h").read_text())
-    for name in integers:
-        yield f"{name}: Final[int]"
+    known = integers()
+    yield from (f"{name}: Final[int]" for name in known)
     for name, value in vars(MPI).items():
-        if name.startswith("_") or inspect.ismodule(value) or name in integers:
+        if name.startswith("_") or name in known or not name.isidentifier():  # "2INT" is TWOINT, too
             continue
         if type(value).__module__ == "mmpi.MPI":
             yield f"{name}: Final[{type(value).__name__}]"
@@ -335,11 +337,11 @@ def place_lines(owner: type) -> Iterator[str]:
 
 def stub() -> str:
     """The text of MPI.pyi."""
-    parts = [HEAD]
+    parts = [HEAD, "\n".join(constant_lines()) + "\n"]  # first, for linters: they are defaults below
     for owner in classes():
         lines = place_lines(owner) if issubclass(owner, int) else class_lines(owner)
         parts.append("\n".join(lines).rstrip() + "\n")
-    parts += ["\n".join(function_lines()) + "\n", "\n".join(constant_lines()) + "\n"]
+    parts += ["\n".join(lines) + "\n" for lines in function_lines()]
     for table in (PARAMETER, SPECIAL, RESULT):
         if table.unused:
             raise SystemExit(f"tools/stubs.py: {table.name} has rows without use: {', '.join(sorted(table.unused))}")
@@ -356,7 +358,8 @@ def main() -> int:
         STUB.write_text(new)
         return 0
     name = str(STUB.relative_to(ROOT))
-    sys.stdout.writelines(difflib.unified_diff(old.splitlines(True), new.splitlines(True), name, name + " as it should be"))
+    lines = old.splitlines(keepends=True), new.splitlines(keepends=True)
+    sys.stdout.writelines(difflib.unified_diff(*lines, name, name + " as it should be"))
     if new != old:
         print(f"{name} is out of date: run tools/stubs.py", file=sys.stderr)
     return int(new != old)

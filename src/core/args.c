@@ -70,19 +70,24 @@ static int unpack(const Signature *s, PyObject **slots, ARGS)
 
 int parse(Signature *s, Frame *frame, ARGS, ...)
 {
-    PyObject *slots[MOST] = {NULL};
+    PyObject *slots[MOST];
     open_frame(frame, s);
     if (!s->names && prepare(s)) return -1;
     assert(s->total <= MOST);
-    if (unpack(s, slots, args, nargs, kwnames)) return -1;
+    if (kwnames || nargs < s->required || nargs > s->total) {  /* else they stand in order as they are */
+        memset(slots, 0, sizeof slots);
+        if (unpack(s, slots, args, nargs, kwnames)) return -1;
+        args = slots;
+        nargs = s->total;
+    }
     va_list pairs;
     int bad = 0;
     va_start(pairs, kwnames);
-    for (Py_ssize_t i = 0; i < s->total && !bad; i++) {
+    for (Py_ssize_t i = 0; i < nargs && !bad; i++) {
         Converter convert = va_arg(pairs, Converter);
         assert(convert);                /* a converter for each name of the signature */
         void *target = va_arg(pairs, void *);
-        if (slots[i] && convert(frame, slots[i], target)) {
+        if (args[i] && convert(frame, args[i], target)) {
             PyObject *name = PyUnicode_AsUTF8String(s->names[i]);
             bad = name ? blame(frame, PyBytes_AsString(name)) : -1;
             Py_XDECREF(name);
@@ -239,9 +244,8 @@ static int to_number(PyObject *value, long long low, long long high, long long *
     PyObject *index = PyLong_CheckExact(value) ? Py_NewRef(value) : PyNumber_Index(value);
     if (!index) return -1;
     int overflow;
-    *number = PyLong_AsLongLongAndOverflow(index, &overflow);
+    *number = PyLong_AsLongLongAndOverflow(index, &overflow);   /* cannot fail for an int */
     Py_DECREF(index);
-    if (*number == -1 && PyErr_Occurred()) return -1;
     if (!overflow && *number >= low && *number <= high) return 0;
     PyErr_Format(PyExc_OverflowError, "%R does not fit a C integer of %d bits", value, high == INT_MAX ? 32 : 64);
     return -1;

@@ -89,7 +89,7 @@ static const Element *element(const char *format, Py_ssize_t itemsize)
     const char *f = format ? format : "B";
     static const char pair[][3] = {"Zf", "Zd", "Zg"}, codes[] = "FDG";
     if (*f == '@' || *f == '=' || *f == '<' || *f == '|') f++;
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; *f == 'Z' && i < 3; i++)
         if (strcmp(f, pair[i]) == 0) return &by_code[(int)codes[i]];
     if (!f[0] || f[1] || f[0] < 0) return NULL;
     const Element *e = &by_code[(int)f[0]];
@@ -163,6 +163,20 @@ static int by_protocol(Frame *frame, PyObject *object, int access, Memory *m)
     m->bytes = view->len;
     m->element = element(view->format, view->itemsize);
     if (!m->element) { strncpy(m->format, view->format, sizeof m->format - 1); }
+    return 0;
+}
+
+/* it must be exported, lest somebody resizes it, but it needs no questions */
+static int by_bytearray(Frame *frame, PyObject *object, Memory *m)
+{
+    assert(frame->nviews < FRAME_VIEWS);
+    Py_buffer *view = &frame->views[frame->nviews];
+    if (PyObject_GetBuffer(object, view, PyBUF_WRITABLE)) return -1;
+    frame->nviews++;
+    live_views++;
+    m->addr = view->buf;
+    m->bytes = view->len;
+    m->element = &by_code['B'];
     return 0;
 }
 
@@ -323,6 +337,7 @@ static int has(PyObject *object, const char *name) { return PyObject_HasAttrStri
 static int look(Frame *frame, PyObject *object, int access, Memory *m)
 {
     *m = (Memory){NULL, 0, NULL, ""};
+    if (Py_TYPE(object) == &PyByteArray_Type) return by_bytearray(frame, object, m);
     if (is_array(object) && in_place(frame, object, access, m)) return 0;
     if (PyObject_CheckBuffer(object)) return by_protocol(frame, object, access, m);
     if (has(object, "__dlpack__")) return by_dlpack(frame, object, access, m);
@@ -368,7 +383,7 @@ int prepare_places(PyObject *module)
 typedef struct { PyObject *buf, *counts, *displs, *type; } Spec;        /* NULL: not given */
 
 static int is_type(PyObject *o) { return PyObject_TypeCheck(o, DatatypeType) || PyUnicode_Check(o); }
-static int is_list(PyObject *o) { return PyList_Check(o) || PyTuple_Check(o); }
+static int is_list(PyObject *o) { return (PyType_GetFlags(Py_TYPE(o)) & (Py_TPFLAGS_LIST_SUBCLASS | Py_TPFLAGS_TUPLE_SUBCLASS)) != 0; }
 static PyObject *given(PyObject *o) { return o == Py_None ? NULL : o; }
 
 /* [buf], [buf, count], [buf, type], [buf, count, type], [buf, (count, displ), type], [buf, count, displ, type] */

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any, ForwardRef, Protocol, SupportsIndex, Type
 if TYPE_CHECKING:
     from .MPI import BottomType, Datatype, InPlaceType
 else:
-    BottomType, Datatype, InPlaceType = (ForwardRef(name, module="mmpi.MPI") for name in ("BottomType", "Datatype", "InPlaceType"))
+    BottomType = ForwardRef("BottomType", module="mmpi.MPI")
+    Datatype = ForwardRef("Datatype", module="mmpi.MPI")
+    InPlaceType = ForwardRef("InPlaceType", module="mmpi.MPI")
 
 __all__ = [
     "Aint", "Bottom", "BufSpec", "BufSpecB", "BufSpecV", "BufSpecW", "Buffer", "Count", "Counts", "Displ", "Displs", "InPlace",
@@ -119,4 +121,6 @@ BufSpecW: TypeAlias = (
 )
 
 # a place in a window: displacement, count, datatype
-TargetSpec: TypeAlias = Displ | tuple[()] | tuple[Displ] | tuple[Displ, Count] | tuple[Displ, Count, TypeSpec] | list[Any]
+TargetSpec: TypeAlias = (
+    Displ | tuple[()] | tuple[Displ] | tuple[Displ, Count] | tuple[Displ, Count, TypeSpec] | list[Any]
+)

@@ -252,14 +252,11 @@ class Controller:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self) -> None:
-        """End what is still running after -x, an interrupt or an error."""
-        self._end_job()
-
-    def pytest_unconfigure(self) -> None:
-        """Leave nothing behind, whatever way pytest ends."""
+        """Leave nothing behind, also after -x, an interrupt or an error."""
         self._end_job()
         if self.folder is not None:
             shutil.rmtree(self.folder, ignore_errors=True)
+            self.folder = None
 
 
 def _by_size(items: list[pytest.Item]) -> list[pytest.Item]:

@@ -93,8 +93,8 @@ class Watch:
 
     def _out_of_step(self) -> Decisions:
         """Some ranks failed the test, and the others wait for them."""
-        return self._decide(self.test, [f"the job was ended {self.grace:g} s after this", *self._where()],
-                            self.job.ranks_in(self.test))
+        item, notes = self.job.items[self.test], [f"the job was ended {self.grace:g} s after this", *self._where()]
+        return {item: merge.merge(item, self.job.reports(self.test), self.job.size, notes)}
 
     def _hung(self) -> Decisions:
         headline = f"no rank began or finished a test for {self.limit:g} s: the job was ended"
@@ -124,7 +124,7 @@ class Watch:
         """Make the reports of the test to blame: what ranks have reported of it, else a failure with our words."""
         job, item = self.job, self.job.items[test]
         reports = job.reports(test)
-        if any(merge.failed(report) for list_ in reports.values() for report in list_):
+        if any(report.outcome == "failed" for list_ in reports.values() for report in list_):
             return {item: merge.merge(item, reports, job.size, text)}
         called = [number for number, list_ in reports.items() if any(report.when == "call" for report in list_)]
         when = "teardown" if len(called) == job.size else "call"
