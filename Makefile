@@ -67,6 +67,7 @@ lint: $(ENV)/.lint  ## C without a warning, ruff, mypy, formatting, derived file
 	check $(RUN) checks/style.py Makefile .ci/run $$(find src checks -name '*.[ch]' -o -name '*.sh'); \
 	check ruff check --quiet --output-format concise .; \
 	check mypy; \
+	check $(RUN) tools/stubs.py --check; \
 	exit $$status
 
 check-abi: install  ## hold our MPI declarations against the mpi.h of every MPI found here

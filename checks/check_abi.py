@@ -83,13 +83,13 @@ def identify(path: Path) -> Header | None:
 
 
 def find(folders: list[Path]) -> list[Header]:
-    """All headers in these folders, each once."""
-    found: dict[Path, Header] = {}
+    """All headers in these folders; of several with the same text, the first."""
+    found: dict[bytes, Header] = {}
     for folder in folders:
         for name in ("mpi.h", "mpi_abi.h"):
             path = folder / name
-            if path.exists() and path.resolve() not in found and (header := identify(path)):
-                found[path.resolve()] = header
+            if (header := identify(path)) and (text := path.read_bytes()) not in found:
+                found[text] = header
     return list(found.values())
 
 

@@ -15,6 +15,7 @@ import pytest
 
 MARK = "MMPI_TEST_SUITE"  # in the environment of everything that the suite starts
 SHARED_MEMORY = Path("/dev/shm")
+PREFIX = "mmpi-tests-"
 HYPOTHESIS = "hypothesis"  # where it notes what it knows of the modules: not into the user's folder
 
 
@@ -22,6 +23,15 @@ HYPOTHESIS = "hypothesis"  # where it notes what it knows of the modules: not in
 def tag(request: pytest.FixtureRequest) -> int:
     """A tag of the test's own, the same on all ranks: what a failed test left behind is never received by another."""
     return zlib.crc32(request.node.nodeid.split("::", 1)[-1].encode()) % 30000 + 1
+
+
+@pytest.fixture
+def truncation_is_told() -> None:
+    """Skip where a receive that is too short goes unnoticed: Open MPI does not look at short messages to oneself."""
+    from mmpi import MPI
+
+    if MPI.get_vendor()[0] == "Open MPI" and MPI.COMM_WORLD.Get_size() == 1:
+        pytest.skip("Open MPI does not tell that a message to oneself was cut off")
 
 
 # --- what is left behind -------------------------------------------------------------------------------------------
@@ -32,12 +42,20 @@ class Leftovers:
 
     def __init__(self) -> None:
         self.mark = uuid.uuid4().hex
-        self.folder = Path(tempfile.mkdtemp(prefix="mmpi-tests-"))
+        self.remove_stale_folders()
+        self.folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
         self.old_folder = os.environ.get("TMPDIR")
         self.before = self.shared_memory()
         os.environ[MARK] = self.mark
         os.environ["TMPDIR"] = str(self.folder)
         os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", str(self.folder / HYPOTHESIS))
+
+    @staticmethod
+    def remove_stale_folders() -> None:
+        """What suites that were killed could not remove."""
+        for path in Path(tempfile.gettempdir()).glob(f"{PREFIX}[0-9]*-*"):
+            if not Path("/proc", path.name.removeprefix(PREFIX).partition("-")[0]).exists():
+                shutil.rmtree(path, ignore_errors=True)
 
     def processes(self) -> list[str]:
         """Living processes with our mark, other than this one."""
@@ -78,11 +96,15 @@ class Leftovers:
                 continue
         return False
 
+    def files(self) -> list[str]:
+        """Temporary files; empty folders of launchers do not count."""
+        paths = self.folder.rglob("*")
+        return [f"temporary file {path}" for path in paths if not path.is_dir() and HYPOTHESIS not in path.parts]
+
     def found(self) -> list[str]:
         """All that is left, in words."""
-        files = [f"temporary file {path}" for path in self.folder.iterdir() if path.name != HYPOTHESIS]
         memory = [f"shared memory {path}" for path in self.shared_memory() - self.before if not self.in_use(path)]
-        return self.processes() + sorted(memory) + sorted(files)
+        return self.processes() + sorted(memory) + sorted(self.files())
 
     def close(self) -> list[str]:
         """Give the last ones a moment to end; then tell what is left, and tidy up."""
@@ -114,7 +136,9 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if leftovers is None:
         return
     session.config.stash[FOUND] = found = leftovers.close()
-    if found and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+    # Shared memory may belong to a job that somebody else has just lost: only where the machine is ours it is certain.
+    certain = [line for line in found if "MMPI_REQUIRE" in os.environ or not line.startswith("shared memory")]
+    if certain and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 

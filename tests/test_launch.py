@@ -654,5 +654,27 @@ def test_job_killed(choice: Choice) -> None:
 
 def test_status_without_seeing_the_ranks() -> None:
     unseen = processes.Ranks(0, 1)
-    assert [supervise.status_of(unseen, code) for code in (0, 3, -9)] == [0, 3, 137]
+    assert [supervise.status_of(unseen, code, (11,)) for code in (0, 3, 11, -9)] == [0, 3, 139, 137]
+    assert supervise.status_of(unseen, 11, ()) == 11
+
+
+def test_cause_of_the_end() -> None:
+    def seen(*statuses: int) -> processes.Ranks:
+        ranks = processes.Ranks(0, len(statuses))
+        ranks.ended = [processes.Rank(0, -1, number, float(number), status) for number, status in enumerate(statuses)]
+        return ranks
+
+    for statuses, told, expected in (
+        ((0, 3 << 8, 4 << 8), 7, 3),        # hydra ORs
+        ((9, 9), 9, 137),
+        ((9, 7 << 8), 7, 7),                # MPI_Abort(7): the other one was killed first
+        ((9, 9), 7, 7),
+        ((9, 6, 9), 15, 134),               # the launcher saw rank 1 go down before it was gone
+        ((15, 11), 139, 139),
+        ((0, 0), 1, 1),
+    ):
+        assert supervise.status_of(seen(*statuses), told, ()) == expected, (statuses, told)
+
+
+def test_how_a_rank_ended() -> None:
     assert foreground.how(3 << 8) == "ended with status 3" and "SIGSEGV" in foreground.how(11) and "signal 63" in foreground.how(63)

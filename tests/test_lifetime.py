@@ -132,7 +132,7 @@ def test_get_status_keeps_the_buffer(tag):
     assert is_free(buffer)
 
 
-def test_failed_wait_lets_go(tag):
+def test_failed_wait_lets_go(tag, truncation_is_told):
     buffer = bytearray(2)
     receive = WORLD.Irecv(buffer, LEFT, tag)
     out = bytearray(50)

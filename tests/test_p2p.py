@@ -200,7 +200,7 @@ def test_shorter_message_leaves_the_rest(tag):
     assert (back[:3] == outgoing(3, LEFT)).all()
 
 
-def test_truncation_is_an_error(tag):
+def test_truncation_is_an_error(tag, truncation_is_told):
     back = np.zeros(2)
     receive = WORLD.Irecv(back, LEFT, tag)
     request = WORLD.Isend(outgoing(5), RIGHT, tag)

@@ -51,7 +51,8 @@ class Runner:
     def leftovers(self) -> list[str]:
         """What the runs have left: files in the temporary folder, and processes that know it."""
         mark = f"TMPDIR={self.temporary}".encode()
-        left = [str(path) for path in self.temporary.iterdir()]
+        # Open MPI itself leaves ompi.HOST.UID where a process was started without a launcher.
+        left = [str(path) for path in self.temporary.iterdir() if not path.name.startswith("ompi.")]
         for process in Path("/proc").iterdir():
             try:
                 if process.name.isdecimal() and mark in (process / "environ").read_bytes().split(b"\0"):

@@ -200,7 +200,7 @@ def test_free(tag):
     check(backs)
 
 
-def test_truncation_in_test(tag):
+def test_truncation_in_test(tag, truncation_is_told):
     receive = WORLD.Irecv(bytearray(2), LEFT, tag)
     request = WORLD.Isend(bytes(5), RIGHT, tag)
     with pytest.raises(MPI.Exception) as caught:
@@ -287,7 +287,7 @@ def test_testall(tag):
     assert MPI.Request.Testall(requests=requests, statuses=None) is True
 
 
-def test_waitall_with_an_error(tag):
+def test_waitall_with_an_error(tag, truncation_is_told):
     """The error of one request does not keep the others from being done."""
     backs = [bytearray(2), bytearray(8)]
     receive = [WORLD.Irecv(backs[0], LEFT, tag), WORLD.Irecv(backs[1], LEFT, tag + 1)]

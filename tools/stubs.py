@@ -86,6 +86,7 @@ RESULTS = {
     "Request.Get_status is_inter is_intra is_topo is_commutative is_predefined cancelled",
     "Literal[True]": "Probe Wait Waitall",
     "float": "Wtime Wtick",
+    "NoReturn": "Abort",
     "str": "Get_name Get_error_string Get_library_version Get_processor_name name",
     "list[int]": "Get_coords Translate_ranks Compute_dims dims periods coords",
     "list[int] | None": "Waitsome Testsome",
@@ -124,9 +125,13 @@ HEAD = '''\
 """MPI under the names that mpi4py made known. Importing this module initializes MPI, unless `mmpi.rc.initialize` is False."""
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, ClassVar, Final, Literal, Self, SupportsIndex
+from typing import Any, ClassVar, Final, Literal, NoReturn, Self, SupportsIndex
+
+from typing_extensions import disjoint_base
 
 from .errors import MPIError
+from .places import BottomType as BottomType
+from .places import InPlaceType as InPlaceType
 from .typing import Buffer, BufSpec, BufSpecB, BufSpecV, BufSpecW, Counts, InPlace, Integers, TypeSpec
 
 Exception = MPIError
@@ -282,6 +287,8 @@ def class_lines(owner: type) -> Iterator[str]:
     """A class: its slots, properties and methods, in their order in the core."""
     bases = [base.__name__ for base in owner.__bases__ if base is not object]
     roots = [base for base in owner.__mro__ if base.__module__ == owner.__module__]
+    if not bases:
+        yield "@disjoint_base"
     yield f"class {owner.__name__}{'(' + ', '.join(bases) + ')' if bases else ''}:"
     yield from docstring(owner.__doc__ or "", "    ")
     yield ""
@@ -325,22 +332,16 @@ def constant_lines() -> Iterator[str]:
 
 
 def classes() -> Iterable[type]:
-    """The classes of the module."""
-    return [value for value in vars(MPI).values() if isinstance(value, type) and value.__module__ == "mmpi.MPI"]
-
-
-def place_lines(owner: type) -> Iterator[str]:
-    """The type of BOTTOM or IN_PLACE, an int."""
-    yield f"class {owner.__name__}(int):"
-    yield from docstring(owner.__doc__ or "", "    ")
+    """The classes of the core; those of BOTTOM and IN_PLACE are plain Python, and imported."""
+    owned = [value for value in vars(MPI).values() if isinstance(value, type) and value.__module__ == "mmpi.MPI"]
+    return [value for value in owned if not issubclass(value, int)]
 
 
 def stub() -> str:
     """The text of MPI.pyi."""
     parts = [HEAD, "\n".join(constant_lines()) + "\n"]  # first, for linters: they are defaults below
     for owner in classes():
-        lines = place_lines(owner) if issubclass(owner, int) else class_lines(owner)
-        parts.append("\n".join(lines).rstrip() + "\n")
+        parts.append("\n".join(class_lines(owner)).rstrip() + "\n")
     parts += ["\n".join(lines) + "\n" for lines in function_lines()]
     for table in (PARAMETER, SPECIAL, RESULT):
         if table.unused:

@@ -3,9 +3,13 @@
 """MPI under the names that mpi4py made known. Importing this module initializes MPI, unless `mmpi.rc.initialize` is False."""
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, ClassVar, Final, Literal, Self, SupportsIndex
+from typing import Any, ClassVar, Final, Literal, NoReturn, Self, SupportsIndex
+
+from typing_extensions import disjoint_base
 
 from .errors import MPIError
+from .places import BottomType as BottomType
+from .places import InPlaceType as InPlaceType
 from .typing import Buffer, BufSpec, BufSpecB, BufSpecV, BufSpecW, Counts, InPlace, Integers, TypeSpec
 
 Exception = MPIError
@@ -358,6 +362,7 @@ F_DOUBLE_COMPLEX: Final[Datatype]
 BOTTOM: Final[BottomType]
 IN_PLACE: Final[InPlaceType]
 
+@disjoint_base
 class Group:
     """An ordered set of processes."""
 
@@ -411,6 +416,7 @@ class Group:
     def size(self) -> int:
         """The number of processes in the group."""
 
+@disjoint_base
 class Datatype:
     """What lies in a buffer, and how."""
 
@@ -494,6 +500,7 @@ class Datatype:
     def is_predefined(self) -> bool:
         """Whether MPI or Fortran 90 parameters define it."""
 
+@disjoint_base
 class Op:
     """An operation of reductions."""
 
@@ -525,6 +532,7 @@ class Op:
     def is_predefined(self) -> bool:
         """Whether MPI defines it."""
 
+@disjoint_base
 class Request:
     """An operation under way."""
 
@@ -568,6 +576,7 @@ class Request:
     def handle(self) -> int:
         """The MPI handle, as an int."""
 
+@disjoint_base
 class Status:
     """What came in, from whom."""
 
@@ -621,6 +630,7 @@ class Status:
     @cancelled.setter
     def cancelled(self, value: bool) -> None: ...
 
+@disjoint_base
 class Message:
     """A message that was matched and waits to be received."""
 
@@ -650,6 +660,7 @@ class Message:
     def handle(self) -> int:
         """The MPI handle, as an int."""
 
+@disjoint_base
 class Info:
     """Hints to MPI: keys and values."""
 
@@ -665,6 +676,7 @@ class Info:
     def handle(self) -> int:
         """The MPI handle, as an int."""
 
+@disjoint_base
 class Errhandler:
     """What MPI does when a call fails."""
 
@@ -680,6 +692,7 @@ class Errhandler:
     def handle(self) -> int:
         """The MPI handle, as an int."""
 
+@disjoint_base
 class Comm:
     """A communicator."""
 
@@ -713,7 +726,7 @@ class Comm:
         """What happens when a call on it fails."""
     def Set_errhandler(self, errhandler: Errhandler) -> None:
         """Say what happens when a call on it fails."""
-    def Abort(self, errorcode: SupportsIndex = 0) -> None:
+    def Abort(self, errorcode: SupportsIndex = 0) -> NoReturn:
         """End all processes of the communicator's job."""
     def Dup(self, info: Info | None = None) -> Self:
         """Duplicate the communicator, with its topology and attributes."""
@@ -953,12 +966,6 @@ class Cartcomm(Topocomm):
     @property
     def coords(self) -> list[int]:
         """The coordinates of this process."""
-
-class BottomType(int):
-    """The type of BOTTOM: the start of memory, for datatypes made of addresses."""
-
-class InPlaceType(int):
-    """The type of IN_PLACE: the other buffer is both input and output."""
 
 def Finalize() -> None:
     """End MPI in this process; all processes must call this."""

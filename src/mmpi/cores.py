@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 from pathlib import Path
@@ -10,7 +11,18 @@ from pathlib import Path
 
 def usable_cores() -> int:
     """The cores this process may use: its affinity, cut down by the CPU quota of its cgroups."""
-    cores = len(os.sched_getaffinity(0))
+    return _within_quota(len(os.sched_getaffinity(0)))
+
+
+def job_cores() -> int:
+    """The cores that the ranks on this host share: a launcher may pin each to a part of those that it has itself."""
+    cores = os.sched_getaffinity(0)
+    with contextlib.suppress(OSError):  # the parent may be gone, or hidden
+        cores |= os.sched_getaffinity(os.getppid())
+    return _within_quota(len(cores))
+
+
+def _within_quota(cores: int) -> int:
     quota = cpu_quota()
     return max(1, min(cores, math.ceil(quota))) if quota else cores
 

@@ -7,16 +7,15 @@ Importing this loads no MPI library. Integers of any kind are taken, those of Nu
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ForwardRef, Protocol, SupportsIndex, TypeAlias
 
+from .places import BottomType, InPlaceType
+
 if TYPE_CHECKING:
-    from .MPI import BottomType, Datatype, InPlaceType
+    from .MPI import Datatype
 else:
-    BottomType = ForwardRef("BottomType", module="mmpi.MPI")
     Datatype = ForwardRef("Datatype", module="mmpi.MPI")
-    InPlaceType = ForwardRef("InPlaceType", module="mmpi.MPI")
 
 __all__ = [
     "Aint", "Bottom", "BufSpec", "BufSpecB", "BufSpecV", "BufSpecW", "Buffer", "Count", "Counts", "Displ", "Displs", "InPlace",
@@ -27,11 +26,8 @@ __all__ = [
 class SupportsBuffer(Protocol):
     """An object with the buffer protocol of Python, such as bytearray, array.array, memoryview, a NumPy array."""
 
-    # Python objects have the method from 3.12 on, the types that checkers know always.
-    if TYPE_CHECKING or sys.version_info >= (3, 12):
-
-        def __buffer__(self, flags: int, /) -> memoryview:
-            """The memory of the object."""
+    def __buffer__(self, flags: int, /) -> memoryview:  # Python objects have it from 3.12 on, their types always
+        """The memory of the object."""
 
 
 class SupportsDLPack(Protocol):

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from .cores import usable_cores
+from .cores import job_cores
 
 BLOCK, YIELD, IDLE = range(3)
 NAMES = ("block", "yield", "idle")
@@ -41,7 +41,7 @@ def policy(family: str, size: int) -> Policy:
         return Policy(NAMES.index(wanted), wanted != "block", f"MMPI_WAIT={wanted}")
     if wanted != "auto":
         raise ValueError(f"MMPI_WAIT={wanted}: expected auto, block, yield or idle")
-    ranks, cores = local_size(size), usable_cores()
+    ranks, cores = local_size(size), job_cores()
     if family == "openmpi":
         return Policy(BLOCK, False, "Open MPI yields by itself")
     if ranks > cores:

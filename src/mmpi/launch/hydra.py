@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,8 @@ NAMES = ("mpiexec.hydra", "mpiexec.mpich", "mpiexec")
 REAL_NAMES = ("hydra", "mpich")
 NEIGHBOURS = ("hydra_pmi_proxy",)
 RANK = "PMI_RANK"
+# Its exit status ORs those of the ranks and has a bare number for a signal: these are hardly meant as a status.
+BARE_SIGNALS = (signal.SIGABRT, signal.SIGKILL, signal.SIGSEGV)
 # Shared memory that MPICH and Intel MPI leave behind when ranks are killed.
 LEFTOVERS = ("mpich_shm_*", "Intel_MPI_*")
 

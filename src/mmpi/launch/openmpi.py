@@ -17,7 +17,8 @@ NAMES = ("mpiexec.openmpi", "mpiexec")
 REAL_NAMES = ("openmpi", "orterun", "prterun")
 NEIGHBOURS = ("orterun", "prterun")
 RANK = "OMPI_COMM_WORLD_RANK"
-LEFTOVERS = ()
+BARE_SIGNALS: tuple[int, ...] = ()
+LEFTOVERS: tuple[str, ...] = ()
 
 
 def options(mpiexec: str, hosts: Sequence[tuple[str, int]], exported: Sequence[str]) -> list[str]:

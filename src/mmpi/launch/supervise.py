@@ -9,7 +9,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from . import processes
 from .errors import LaunchError
@@ -142,8 +142,8 @@ class Job:
                 self.ending.advance(self)
             elif self.ranks.failure():
                 # Open MPI ends the job at once when a rank fails, MPICH waits for the others, perhaps forever. Here, the
-                # others have a moment to fail as well, and to say so.
-                self.ending = Ending(signal.SIGTERM, None, delay=GRACE)
+                # others have a moment to fail as well and to say so; SIGINT would bury that under their tracebacks.
+                self.ending = Ending(signal.SIGTERM, None, step=1, delay=GRACE)
         return self.returncode
 
     def end(self, signum: int, status: int) -> None:
@@ -171,14 +171,14 @@ class Job:
         """The launcher has ended: no process and no file of the job may stay."""
         self.ranks.watch(0)
         self._end_stragglers()
-        code = self._process.returncode
+        code, family = self._process.returncode, FAMILIES[self.plan.launcher]
         self.cause = cause_of_end(self.ranks, code)
-        self.returncode = self.asked if self.asked is not None else status_of(self.ranks, code)
+        self.returncode = self.asked if self.asked is not None else status_of(self.ranks, code, family.BARE_SIGNALS)
         self.ranks.close()
         os.close(self._pidfd)
         self._input.close()
         self._folder.remove()
-        remove_leftovers(FAMILIES[self.plan.launcher].LEFTOVERS, os.getuid(), self._began)
+        remove_leftovers(family.LEFTOVERS, os.getuid(), self._began)
 
     def _end_stragglers(self) -> None:
         for _ in range(200):
@@ -193,10 +193,10 @@ class Job:
 class Ending:
     """Ends a job step by step: a signal to the ranks, SIGTERM to all, SIGKILL to the ranks, then to the launcher too."""
 
-    def __init__(self, signum: int, status: int | None, delay: float = 0.0) -> None:
+    def __init__(self, signum: int, status: int | None, step: int = 0, delay: float = 0.0) -> None:
         self.signum = signum
         self.status = status
-        self.step = 0
+        self.step = step
         self.next = time.monotonic() + delay
 
     def due(self) -> float:
@@ -235,14 +235,13 @@ def cause_of_end(ranks: processes.Ranks, told: int) -> processes.Rank | None:
     return next((rank for rank in ranks.ended if rank.status and rank.status not in KILLS), None)
 
 
-def status_of(ranks: processes.Ranks, code: int) -> int:
+def status_of(ranks: processes.Ranks, code: int, bare_signals: Sequence[int]) -> int:
     """The exit status of a job: that of the rank that failed first, as far as it was seen, else what mpiexec says.
 
-    mpiexec's own status says less: hydra ORs those of all ranks and gives the bare number of a signal.
+    Only ranks that end within milliseconds are not seen. `bare_signals` are numbers by which this mpiexec then means a signal.
     """
     told = code if code >= 0 else 128 - code
     cause = cause_of_end(ranks, told)
     if cause is None or cause.status is None:
-        unseen = ranks.missing > 0 and told in (signal.SIGABRT, signal.SIGKILL, signal.SIGSEGV)
-        return 128 + told if unseen else told  # a rank that ended too soon to be seen, hardly by exit(11)
+        return 128 + told if ranks.missing > 0 and told in bare_signals else told
     return os.WEXITSTATUS(cause.status) if os.WIFEXITED(cause.status) else 128 + os.WTERMSIG(cause.status)
