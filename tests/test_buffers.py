@@ -7,10 +7,10 @@ import mmap
 
 import numpy as np
 import pytest
-from arrays import CODES, KINDS, TYPES, CudaArray, DLPack1Array, DLPackArray, dlpack_lent, pattern
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from arrays import CODES, KINDS, TYPES, CudaArray, DLPack1Array, DLPackArray, dlpack_lent, pattern
 from mmpi import MPI
 
 pytestmark = pytest.mark.mmpi(n=[1, 2])

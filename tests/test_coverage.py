@@ -20,6 +20,7 @@ LATER = {
     "files": "File_* Register_datarep",
     "graphs and neighborhoods": "Graph_* Graphdims_get Dist_graph_* Cart_map Neighbor_* Ineighbor_*",
     "persistent and partitioned requests": "*_init Start Startall Pready* Parrived",
+    "exchanges that do not block": "Isendrecv Isendrecv_replace",
     "several requests at once, without freeing": "Request_get_status_*",
     "generalized requests": "Grequest_* Status_set_elements",
     "processes": """
@@ -41,7 +42,7 @@ LATER = {
 NEVER = {
     "removed or deprecated": "Attr_* Keyval_* Type_*_x",
     "init asks for a thread level": "Init",
-    "a wait is the nonblocking twin and tests": "Recv Sendrecv Isendrecv Probe Mprobe Mrecv Waitall Waitany Waitsome",
+    "a wait is the nonblocking twin and tests": "Recv Sendrecv Probe Mprobe Mrecv Waitall Waitany Waitsome",
     "other functions tell the same": "Get_elements Status_get_* Status_set_*",
     "counts of types fit an int, or go by other types": "Type_*_c Op_create_c",
 }

@@ -5,8 +5,8 @@ import contextlib
 
 import numpy as np
 import pytest
-from arrays import KINDS, TYPES, pattern
 
+from arrays import KINDS, TYPES, pattern
 from mmpi import MPI
 
 pytestmark = pytest.mark.mmpi(n=[1, 2])

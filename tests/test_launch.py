@@ -569,13 +569,23 @@ def test_signal_ends_all(kind: str, signum: int, jobs: Jobs) -> None:
 
 
 def test_finally_runs_on_both_signals(jobs: Jobs) -> None:
-    code = PRELUDE + "try:\n    say('up'); time.sleep(100)\nfinally:\n    say('finally', rank)"
+    code = PRELUDE + "try:\n    say('up'); time.sleep(100)\nfinally:\n    time.sleep(0.4 * rank); say('finally', rank)"
     for signum in (signal.SIGINT, signal.SIGTERM):
         process = jobs.begin("-n", "2", "-c", code)
         read_lines(process, 2)
         process.send_signal(signum)
         out, _ = process.communicate(timeout=LIMIT)
         assert process.returncode == 128 + signum and {"finally 0", "finally 1"} <= set(out.splitlines())
+
+
+def test_killed_while_it_ends_a_job(jobs: Jobs) -> None:
+    process = jobs.begin("-n", "2", "-c", PRELUDE + STUBBORN["deaf"])
+    read_lines(process, 2)
+    process.send_signal(signal.SIGTERM)
+    time.sleep(0.3)
+    process.kill()
+    process.communicate()
+    wait_for(lambda: not jobs.left(), "processes live on after `mmpi run` was killed")
 
 
 def test_second_interrupt_ends_at_once(jobs: Jobs) -> None:

@@ -15,6 +15,7 @@ import inspect
 import re
 import sys
 import textwrap
+import types
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -256,7 +257,7 @@ def docstring(doc: str, indent: str) -> Iterator[str]:
 def method_lines(owner: type, name: str, function: Any, result: str | None = None) -> Iterator[str]:
     """A method of a class."""
     method = read_signature(function)
-    kind = "cls" if isinstance(inspect.getattr_static(owner, name), type(MPI.Comm.__dict__["fromhandle"])) else "self"
+    kind = "cls" if isinstance(inspect.getattr_static(owner, name), types.ClassMethodDescriptorType) else "self"
     parameters = [kind, *typed(method._replace(name=name), owner)]
     if kind == "cls":
         yield "    @classmethod"

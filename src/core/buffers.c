@@ -356,7 +356,7 @@ static int look(Frame *frame, PyObject *object, int access, Memory *m)
 
 static PyObject *bottom_object, *in_place_object;
 
-int is_in_place(PyObject *object) { return object == in_place_object; }
+int is_in_place(PyObject *object) { return object == in_place_object || object == Py_None; }
 
 void no_buffer(Buffer *b) { *b = (Buffer){.type = MPI_BYTE}; }
 
@@ -647,6 +647,10 @@ static int vector(Frame *frame, PyObject *object, int access, int blocks, Buffer
 
 int to_blocks(Frame *frame, const char *argument, PyObject *object, int access, int blocks, Buffer *b)
 {
+    if (object == Py_None) {
+        PyErr_SetString(PyExc_TypeError, "expected a buffer or a list [buffer, counts, datatype], not None");
+        return blame(frame, argument);
+    }
     return vector(frame, object, access, blocks, b) ? blame(frame, argument) : 0;
 }
 

@@ -243,7 +243,7 @@ int to_wblocks(Frame *, const char *argument, PyObject *, int access, int blocks
 int to_counts(Frame *, const char *argument, PyObject *, int blocks, Buffer *);      /* counts alone */
 int peer_buffer(Frame *, const char *argument, PyObject *, int access, int peer, Buffer *);   /* PROC_NULL takes any */
 int copy_buffer(Frame *, const Buffer *from, Buffer *to);
-int is_in_place(PyObject *);
+int is_in_place(PyObject *);             /* IN_PLACE, or None */
 void no_buffer(Buffer *);
 int same_layout(const Frame *, const Buffer *send, const Buffer *receive);
 void prepare_elements(void);

@@ -139,23 +139,25 @@ class Job:
             if self._process.poll() is not None:
                 self._finish()
             elif self.ending:
-                self.ending.advance(self)
+                self.ending.advance(self, early=not self.ranks.alive())
             elif self.ranks.failure():
                 # Open MPI ends the job at once when a rank fails, MPICH waits for the others, perhaps forever. Here, the
                 # others have a moment to fail as well and to say so; SIGINT would bury that under their tracebacks.
-                self.ending = Ending(signal.SIGTERM, None, step=1, delay=GRACE)
+                self.ending = Ending(signal.SIGTERM, None, step=Ending.END, delay=GRACE)
         return self.returncode
 
     def end(self, signum: int, status: int) -> None:
         """Begin to end the job, orderly at first; with this exit status. Go on by `wait` or `watch`."""
         if self.returncode is None:
+            if self.ending:
+                self.ending.release()
             self.ending = Ending(signum, status)
             self.ending.advance(self)
 
     def hasten(self) -> None:
         """End at once what `end` has begun to end."""
         if self.ending:
-            self.ending.step = max(self.ending.step, 2)
+            self.ending.step = max(self.ending.step, Ending.KILL)
             self.ending.next = 0.0
             self.ending.advance(self)
 
@@ -170,6 +172,8 @@ class Job:
     def _finish(self) -> None:
         """The launcher has ended: no process and no file of the job may stay."""
         self.ranks.watch(0)
+        if self.ending:
+            self.ending.release()
         self._end_stragglers()
         code, family = self._process.returncode, FAMILIES[self.plan.launcher]
         self.cause = cause_of_end(self.ranks, code)
@@ -191,36 +195,70 @@ class Job:
 
 
 class Ending:
-    """Ends a job step by step: a signal to the ranks, SIGTERM to all, SIGKILL to the ranks, then to the launcher too."""
+    """Ends a job step by step, each harder than the one before.
 
-    def __init__(self, signum: int, status: int | None, step: int = 0, delay: float = 0.0) -> None:
+    First the ranks get a signal and a second for their `finally` blocks. The launcher is stopped meanwhile: it would kill
+    the others as soon as one rank has ended.
+    """
+
+    ASK, GO_ON, END, KILL, KILL_ALL = range(5)
+
+    def __init__(self, signum: int, status: int | None, step: int = ASK, delay: float = 0.0) -> None:
         self.signum = signum
         self.status = status
         self.step = step
         self.next = time.monotonic() + delay
+        self.hold: Hold | None = None
 
     def due(self) -> float:
         """Seconds until the next step."""
         return self.next - time.monotonic()
 
-    def advance(self, job: Job) -> None:
-        """Take the next step if it is due."""
-        if self.due() > 0:
+    def release(self) -> None:
+        """Let the launcher go on."""
+        if self.hold:
+            self.hold.release()
+            self.hold = None
+
+    def advance(self, job: Job, early: bool = False) -> None:
+        """Take the next step if it is due, or `early` because no rank is left and the launcher may see that."""
+        if self.due() > 0 and not (early and self.step == Ending.GO_ON):
             return
         everything = job.processes()
         launchers = [pid for pid in everything if processes.executable_name(pid).startswith(processes.LAUNCHERS)]
-        others = [pid for pid in everything if pid not in launchers]
-        if self.step == 0 and others:
-            for pid in others:
+        ranks = [pid for pid in everything if pid not in launchers]
+        if self.step == Ending.ASK and not ranks:
+            self.step = Ending.END  # only the launcher can end a job that is about to start
+        if self.step == Ending.ASK:
+            self.hold = Hold(launchers)
+            for pid in ranks:
                 processes.send(pid, processes.fitting(pid, self.signum))
-        elif self.step <= 1:  # also if there are no ranks yet: then only the launcher can end the job
-            for pid in everything:
-                processes.send(pid, signal.SIGTERM)
         else:
-            for pid in others if self.step == 2 else everything:
-                processes.send(pid, signal.SIGKILL)
-        self.step += 1
-        self.next = time.monotonic() + (GRACE if self.step <= 2 else GRACE / 2)
+            self.release()
+            signum = signal.SIGTERM if self.step == Ending.END else signal.SIGKILL
+            for pid in [] if self.step == Ending.GO_ON else ranks if self.step == Ending.KILL else everything:
+                processes.send(pid, signum)
+        self.next = time.monotonic() + (GRACE if self.step in (Ending.ASK, Ending.END) else GRACE / 2)
+        self.step = min(self.step + 1, Ending.KILL_ALL)
+
+
+class Hold:
+    """Processes that are stopped for a moment: until `release`, and not much longer than GRACE if we are killed before."""
+
+    def __init__(self, pids: Sequence[int]) -> None:
+        self.pids = pids
+        command = f"sleep {GRACE + 0.2}; kill -CONT {' '.join(map(str, pids))}"
+        null = subprocess.DEVNULL
+        self.timer = subprocess.Popen(["/bin/sh", "-c", command], stdin=null, stdout=null, stderr=null, start_new_session=True)
+        for pid in pids:
+            processes.send(pid, signal.SIGSTOP)
+
+    def release(self) -> None:
+        """Let them go on."""
+        for pid in self.pids:
+            processes.send(pid, signal.SIGCONT)
+        os.killpg(self.timer.pid, signal.SIGKILL)
+        self.timer.wait()
 
 
 def cause_of_end(ranks: processes.Ranks, told: int) -> processes.Rank | None:
