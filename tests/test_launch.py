@@ -578,16 +578,6 @@ def test_finally_runs_on_both_signals(jobs: Jobs) -> None:
         assert process.returncode == 128 + signum and {"finally 0", "finally 1"} <= set(out.splitlines())
 
 
-def test_killed_while_it_ends_a_job(jobs: Jobs) -> None:
-    process = jobs.begin("-n", "2", "-c", PRELUDE + STUBBORN["deaf"])
-    read_lines(process, 2)
-    process.send_signal(signal.SIGTERM)
-    time.sleep(0.3)
-    process.kill()
-    process.communicate()
-    wait_for(lambda: not jobs.left(), "processes live on after `mmpi run` was killed")
-
-
 def test_second_interrupt_ends_at_once(jobs: Jobs) -> None:
     process = jobs.begin("-n", "2", "-c", PRELUDE + STUBBORN["deaf"])
     read_lines(process, 2)
@@ -607,12 +597,27 @@ def test_interrupt_while_starting(jobs: Jobs) -> None:
         assert process.returncode in (130, -signal.SIGINT, 1)  # the last two: Python itself was still starting
 
 
-def test_killed_supervisor(jobs: Jobs) -> None:
+@pytest.mark.parametrize("first", [None, signal.SIGTERM], ids=["at work", "while it ends the job"])
+@pytest.mark.parametrize("kind", ["sleeping", "deaf"])
+def test_killed_supervisor(kind: str, first: int | None, jobs: Jobs) -> None:
+    process = jobs.begin("-n", "2", "-c", PRELUDE + "say(os.environ['MMPI_JOB_DIR'])\n" + STUBBORN[kind])
+    folder = read_lines(process, 4)[0]
+    if first:
+        process.send_signal(first)
+        time.sleep(0.2)
+    process.kill()
+    wait_for(lambda: not jobs.left(), "processes live on after `mmpi run` was killed")
+    process.communicate()
+    assert not os.path.exists(folder)
+
+
+def test_folder_of_a_dead_job_is_swept(jobs: Jobs) -> None:
     process = jobs.begin("-n", "2", "-c", PRELUDE + "say(os.environ['MMPI_JOB_DIR']); time.sleep(100)")
     folder = read_lines(process, 2)[0]
-    process.kill()
+    for pid in [*processes.children(process.pid), *processes.of_job(folder[-8:]), process.pid]:
+        processes.send(pid, signal.SIGKILL)
     process.communicate()
-    wait_for(lambda: not jobs.left(), "ranks live on after `mmpi run` was killed")
+    wait_for(lambda: not jobs.left(), "processes live on")
     assert os.path.exists(folder)
     assert jobs.run("-n", "1", "-c", "pass").status == 0
     assert not os.path.exists(folder), "the next `mmpi run` removes the folder"

@@ -55,7 +55,6 @@ def mistakes(comm: MPI.Comm, status: MPI.Status, buf: BufSpec | None) -> None:
     comm.Send(b"", "0")  # type: ignore[arg-type]
     comm.Send(b"", 0, to=1)  # type: ignore[call-arg]
     comm.Bcast(MPI.IN_PLACE, root=1.5)  # type: ignore[arg-type]
-    comm.Allreduce(None, bytearray(8))  # type: ignore[arg-type]
     comm.Alltoallw(b"", bytearray())  # type: ignore[arg-type]
     comm.Scan(b"", bytearray())  # type: ignore[attr-defined]
     comm.rank = 1  # type: ignore[misc]

@@ -328,6 +328,8 @@ def constant_lines() -> Iterator[str]:
             continue
         if type(value).__module__ == "mmpi.MPI":
             yield f"{name}: Final[{type(value).__name__}]"
+        elif isinstance(value, int) and any(value is vars(MPI)[other] for other in known if other in vars(MPI)):
+            yield f"{name}: Final[int]"  # another name of one of them
         elif isinstance(value, int):
             raise SystemExit(f"tools/stubs.py: src/core/abi/constants.h does not have the constant {name}")
 

@@ -72,11 +72,11 @@ int parse(Signature *s, Frame *frame, ARGS, ...)
 {
     PyObject *slots[MOST];
     open_frame(frame, s);
-    if (!s->names && prepare(s)) return -1;
+    if (!s->names && prepare(s)) return RAISED;
     assert(s->total <= MOST);
     if (kwnames || nargs < s->required || nargs > s->total) {  /* else they stand in order as they are */
         memset(slots, 0, sizeof slots);
-        if (unpack(s, slots, args, nargs, kwnames)) return -1;
+        if (unpack(s, slots, args, nargs, kwnames)) return RAISED;
         args = slots;
         nargs = s->total;
     }
@@ -89,7 +89,7 @@ int parse(Signature *s, Frame *frame, ARGS, ...)
         void *target = va_arg(pairs, void *);
         if (args[i] && convert(frame, args[i], target)) {
             PyObject *name = PyUnicode_AsUTF8String(s->names[i]);
-            bad = name ? blame(frame, PyBytes_AsString(name)) : -1;
+            bad = name ? blame(frame, PyBytes_AsString(name)) : RAISED;
             Py_XDECREF(name);
         }
     }
@@ -108,7 +108,7 @@ int blame(const Frame *frame, const char *argument)
         Py_XDECREF(trace);
     } else
         PyErr_Restore(type, value, trace);
-    return -1;
+    return RAISED;
 }
 
 /* "source=ANY_SOURCE, tag=0" -> "source=..., tag=0": inspect.signature on 3.11 and 3.12 refuses names */

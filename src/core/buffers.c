@@ -386,7 +386,7 @@ static int is_type(PyObject *o) { return PyObject_TypeCheck(o, DatatypeType) || 
 static int is_list(PyObject *o) { return (PyType_GetFlags(Py_TYPE(o)) & (Py_TPFLAGS_LIST_SUBCLASS | Py_TPFLAGS_TUPLE_SUBCLASS)) != 0; }
 static PyObject *given(PyObject *o) { return o == Py_None ? NULL : o; }
 
-/* [buf], [buf, count], [buf, type], [buf, count, type], [buf, (count, displ), type], [buf, count, displ, type] */
+/* [buf, count], [buf, type], [buf, count, type], [buf, (count, displ), type], [buf, count, displ, type] */
 static int unpack_spec(Frame *frame, PyObject *list, Spec *s)
 {
     PyObject *item[4] = {NULL}, *tuple = PySequence_Tuple(list);
@@ -394,8 +394,8 @@ static int unpack_spec(Frame *frame, PyObject *list, Spec *s)
     frame_hold(frame, tuple);                           /* a list may change while we read */
     Py_DECREF(tuple);
     Py_ssize_t n = PyTuple_Size(tuple);
-    if (n < 1 || n > 4) {
-        PyErr_Format(PyExc_ValueError, "expected [buffer], [buffer, count], ... up to [buffer, count, displacement, datatype], not %zd items", n);
+    if (n < 2 || n > 4) {
+        PyErr_Format(PyExc_ValueError, "expected 2 to 4 items, from [buffer, count] to [buffer, count, displacement, datatype], not %zd", n);
         return -1;
     }
     for (Py_ssize_t i = 0; i < n; i++) item[i] = PyTuple_GetItem(tuple, i);

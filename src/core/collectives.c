@@ -70,7 +70,7 @@ static int numbers(const Frame *frame)
 {
     if (!frame->ntypes) return 0;
     PyErr_SetString(PyExc_OverflowError, "more items than this MPI library can reduce at once: it has no large-count functions");
-    return -1;
+    return RAISED;
 }
 
 typedef int (*Form)(Frame *, const char *, PyObject *, int, int, Buffer *);     /* to_buffer, to_blocks, to_wblocks */

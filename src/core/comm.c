@@ -6,6 +6,7 @@ PyTypeObject *CommType, *IntracommType, *IntercommType;
 
 /* --- what we know of a communicator ----------------------------------------------------------------------- */
 
+uint64_t self_id;
 static int context_key;                 /* the MPI attribute that leads from a communicator to its context */
 
 static void drop_context(Context *context)
@@ -155,7 +156,8 @@ int prepare_comm(PyObject *module)
     int rank, rc = MPI_Comm_create_keyval(no_copy, delete_context, &context_key, NULL);
     if (!rc) rc = MPI_Comm_rank(MPI_COMM_WORLD, &rank);
     if (rc) { finish(NULL, rc); return -1; }
-    return know(module, "COMM_WORLD", 1) || know(module, "COMM_SELF", mix(2, (uint64_t)rank)) ? -1 : 0;
+    self_id = mix(WORLD_ID + 1, (uint64_t)rank);
+    return know(module, "COMM_WORLD", WORLD_ID) || know(module, "COMM_SELF", self_id) ? -1 : 0;
 }
 
 /* --- what it is ------------------------------------------------------------------------------------------- */

@@ -47,7 +47,7 @@ void close_frame(Frame *);
 extern PyObject *MPIError;
 PyObject *finish(Frame *, int rc);      /* lets the frame go; None, or raises */
 PyObject *finish_with(Frame *, int rc, PyObject *result);       /* the same with a result; steals it */
-int blame(const Frame *, const char *argument);                 /* put method and argument before the error; -1 */
+int blame(const Frame *, const char *argument);                 /* put method and argument before the error; RAISED */
 int document(PyMethodDef *, const char *self);                  /* docstrings that inspect.signature reads */
 
 Frame *new_frame(void);                 /* for calls that outlive themselves; from a free list */
@@ -136,7 +136,7 @@ int enter(Door *, int operation, const Note *);         /* into the record, then
 void leave(Door *, int rc, const MPI_Status *);         /* retake the GIL, out of the record */
 int lacking(int operation);                             /* the loaded library has no such function */
 int refuse(int operation);                              /* before init, after finalize, in a forked child */
-enum { RAISED = -1 };                                   /* the rc that goes with a Python exception */
+enum { RAISED = -2147483647 - 1 };                      /* the rc that goes with a Python exception; no code of MPI's */
 extern const char *const operation_names[];
 extern const Call *failed_call;                         /* whose error finish() is about to raise */
 extern void (*recorder_enter)(const Call *), (*recorder_leave)(const Call *);   /* set by tracing; GIL held */
@@ -331,6 +331,8 @@ struct Context {                        /* what we know of a communicator; share
     int rank, size, remote_size;        /* remote_size: -1 unless it joins two groups */
     const char *broken;                 /* why no more collectives can run on it, or NULL */
 };
+enum { WORLD_ID = 1 };
+extern uint64_t self_id;                /* the id of COMM_SELF, another on each rank */
 PyObject *new_comm(MPI_Comm, Context *parent);          /* of the right class */
 Comm *adopt_comm(PyTypeObject *, MPI_Comm, Context *parent);    /* the same of a given class */
 void comm_dealloc(PyObject *);

@@ -10,10 +10,11 @@ int to_type(Frame *frame, PyObject *value, void *target)
         *(MPI_Datatype *)target = ((Datatype *)value)->handle;
         return 0;
     }
-    const char *code = PyUnicode_Check(value) ? PyUnicode_AsUTF8AndSize(value, NULL) : NULL;
+    Py_ssize_t length = 0;
+    const char *code = PyUnicode_Check(value) ? PyUnicode_AsUTF8AndSize(value, &length) : NULL;
     if (!code && !PyErr_Occurred()) PyErr_Format(PyExc_TypeError, "expected a Datatype or a type code such as 'd', not %R", value);
     if (!code) return -1;
-    MPI_Datatype type = type_of_code(code);
+    MPI_Datatype type = (size_t)length == strlen(code) ? type_of_code(code) : MPI_DATATYPE_NULL;
     if (type == MPI_DATATYPE_NULL) { PyErr_Format(PyExc_TypeError, "no MPI datatype for the type code %R", value); return -1; }
     *(MPI_Datatype *)target = type;
     return 0;

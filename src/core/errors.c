@@ -18,7 +18,8 @@ static int add_note(PyObject *error, const Call *call)
     }
     const Head *head = flight_head();
     p += snprintf(p, (size_t)(end - p), ")");
-    if (call->comm) p += snprintf(p, (size_t)(end - p), " on communicator %08llx", (unsigned long long)(call->comm & 0xffffffff));
+    if (call->comm == WORLD_ID || call->comm == self_id) p += snprintf(p, (size_t)(end - p), " on %s", call->comm == WORLD_ID ? "COMM_WORLD" : "COMM_SELF");
+    else if (call->comm) p += snprintf(p, (size_t)(end - p), " on communicator %08llx", (unsigned long long)(call->comm & 0xffffffff));
     snprintf(p, (size_t)(end - p), ", rank %d of %d on %s", head->rank, head->size, head->host);
     PyObject *done = PyObject_CallMethod(error, "add_note", "s", text);
     Py_XDECREF(done);
@@ -43,7 +44,7 @@ PyObject *finish_with(Frame *frame, int rc, PyObject *result)
         return result;
     }
     Py_XDECREF(result);
-    if (rc > 0) raise(rc);
+    if (rc != RAISED) raise(rc);
     PyErr_Fetch(&type, &value, &trace);                 /* letting go may run Python code */
     if (frame) close_frame(frame);
     PyErr_Restore(type, value, trace);

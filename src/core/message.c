@@ -31,11 +31,19 @@ CLASSMETHOD(Message, Iprobe, "comm, source=ANY_SOURCE, tag=ANY_TAG, status=None"
 /* whose message it is: one from PROC_NULL takes no buffer */
 static int source_of(const Message *self) { return self->handle == MPI_MESSAGE_NO_PROC ? MPI_PROC_NULL : self->source; }
 
+/* some libraries end the job when a message is received twice */
+static int is_there(const Message *self)
+{
+    if (self->handle != MPI_MESSAGE_NULL) return 1;
+    PyErr_SetString(MPIError, "this message was received already, or is MESSAGE_NULL");
+    return 0;
+}
+
 METHOD(Message, Recv, "buf, status=None", "Receive the message into a buffer.")
 {
     Frame frame; PyObject *buf; Buffer m; Status *status = NULL; MPI_Status s = empty_status();
     MPI_Message handle = self->handle;
-    int rc = PARSE(&frame, to_object, &buf, to_status, &status) || peer_buffer(&frame, "buf", buf, TO_WRITE, source_of(self), &m) ? RAISED : 0;
+    int rc = PARSE(&frame, to_object, &buf, to_status, &status) || !is_there(self) || peer_buffer(&frame, "buf", buf, TO_WRITE, source_of(self), &m) ? RAISED : 0;
     if (!rc) EXCHANGE_C(rc, &frame, NOTE(MOVES(m), .peer = self->source), &s, MPI_Mrecv, MPI_Imrecv, m.addr, m.count, m.type, &handle);
     if (rc != RAISED) { self->handle = handle; set_status(status, &s); }
     return finish(&frame, rc);
@@ -46,7 +54,7 @@ METHOD(Message, Irecv, "buf", "Start to receive the message into a buffer.")
     PyObject *buf; Buffer m; int rc = RAISED;
     MPI_Message handle = self->handle;
     Request *r = new_request(new_frame());
-    if (!r || PARSE(r->frame, to_object, &buf) || peer_buffer(r->frame, "buf", buf, TO_WRITE, source_of(self), &m)) return started(r, rc);
+    if (!r || PARSE(r->frame, to_object, &buf) || !is_there(self) || peer_buffer(r->frame, "buf", buf, TO_WRITE, source_of(self), &m)) return started(r, rc);
     CALL_C(rc, NOTE(MOVES(m), .peer = self->source), MPI_Imrecv, m.addr, m.count, m.type, &handle, &r->handle);
     if (!rc) self->handle = handle;
     return started(r, rc);

@@ -16,7 +16,7 @@ static int add_integers(PyObject *module)
 
 /* A predefined handle that the library lacks is the null handle of its kind. */
 #define ADD_HANDLE(type, ctype, name, null)                                                               \
-    { ctype handle_ = MPI_##name ? MPI_##name : null; bad = bad || add_constant(module, #name, type, &handle_); }
+    { ctype handle_ = MPI_##name ? MPI_##name : null; bad = bad || add_constant(module, python_name(#name), type, &handle_); }
 #define ADD_Op(name) ADD_HANDLE(OpType, MPI_Op, name, MPI_OP_NULL)
 #define ADD_Comm(name) ADD_HANDLE(name##_TYPE, MPI_Comm, name, MPI_COMM_NULL)
 #define ADD_Group(name) ADD_HANDLE(GroupType, MPI_Group, name, MPI_GROUP_NULL)
@@ -32,6 +32,15 @@ static int add_integers(PyObject *module)
 #define COMM_WORLD_TYPE IntracommType
 #define COMM_SELF_TYPE IntracommType
 
+/* "2INT" is no name in Python */
+static const char *python_name(const char *name)
+{
+    static char text[64];
+    if (*name != '2') return name;
+    PyOS_snprintf(text, sizeof text, "TWO%s", name + 1);
+    return text;
+}
+
 static int add_handles(PyObject *module)
 {
     int bad = 0;
@@ -45,9 +54,9 @@ static int add_handles(PyObject *module)
 static int add_aliases(PyObject *module)
 {
     static const char *const aliases[][2] = {
-        {"TWOINT", "2INT"}, {"TWOREAL", "2REAL"}, {"TWODOUBLE_PRECISION", "2DOUBLE_PRECISION"}, {"TWOINTEGER", "2INTEGER"},
         {"SIGNED_SHORT", "SHORT"}, {"SIGNED_INT", "INT"}, {"SIGNED_LONG", "LONG"}, {"SIGNED_LONG_LONG", "LONG_LONG"},
-        {"UNSIGNED_INT", "UNSIGNED"}, {"BOOL", "C_BOOL"}, {"C_COMPLEX", "C_FLOAT_COMPLEX"}, {"INT_INT", "2INT"},
+        {"UNSIGNED_INT", "UNSIGNED"}, {"BOOL", "C_BOOL"}, {"C_COMPLEX", "C_FLOAT_COMPLEX"}, {"INT_INT", "TWOINT"}, {"FLOAT32_T", "FLOAT"}, {"FLOAT64_T", "DOUBLE"}, {"ORDER_F", "ORDER_FORTRAN"}, {"DISP_CUR", "DISPLACEMENT_CURRENT"},
+        {"WIN_FLAVOR", "WIN_CREATE_FLAVOR"},
         {"SINT8_T", "INT8_T"}, {"SINT16_T", "INT16_T"}, {"SINT32_T", "INT32_T"}, {"SINT64_T", "INT64_T"},
         {"F_BOOL", "LOGICAL"}, {"F_INT", "INTEGER"}, {"F_FLOAT", "REAL"}, {"F_DOUBLE", "DOUBLE_PRECISION"},
         {"F_COMPLEX", "COMPLEX"}, {"F_FLOAT_COMPLEX", "COMPLEX"}, {"F_DOUBLE_COMPLEX", "DOUBLE_COMPLEX"}};

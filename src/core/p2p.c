@@ -148,6 +148,7 @@ int probe(Comm *self, int operation, int wait, int matched, int source, int tag,
     Door door;
     Probe p = {.comm = self->handle, .message = MPI_MESSAGE_NULL, .status = empty_status(), .source = source, .tag = tag};
     int (*test)(void *) = matched ? test_mprobe : test_probe;
+    if (self->handle == MPI_COMM_NULL) return MPI_ERR_COMM;     /* Open MPI would end the job */
     int rc = enter(&door, operation, NOTE(ON(self), .peer = source, .tag = tag));
     if (rc) return rc;
     if (wait) rc = poll_until(&door, test, &p);

@@ -278,6 +278,18 @@ FUNCTION(Get_error_string, "errorcode", "The text of an error code.")
 
 /* --- memory ----------------------------------------------------------------------------------------------- */
 
+static PyObject *allocated;             /* addresses that Alloc_mem gave out: a set */
+
+/* PySet_Add, PySet_Contains or PySet_Discard of an address */
+static int know_memory(void *base, int (*with)(PyObject *, PyObject *))
+{
+    if (!allocated && !(allocated = PySet_New(NULL))) return -1;
+    PyObject *address = PyLong_FromVoidPtr(base);
+    int answer = address ? with(allocated, address) : -1;
+    Py_XDECREF(address);
+    return answer;
+}
+
 FUNCTION(Alloc_mem, "size, info=INFO_NULL", "A memoryview of `size` bytes that MPI may reach faster; give it back by Free_mem.")
 {
     Frame frame; MPI_Aint size; MPI_Info info = MPI_INFO_NULL; void *base = NULL;
@@ -285,6 +297,8 @@ FUNCTION(Alloc_mem, "size, info=INFO_NULL", "A memoryview of `size` bytes that M
     int rc = PARSE(&frame, to_aint, &size, to_info, &info);
     if (!rc && size < 0) { PyErr_Format(PyExc_ValueError, "Alloc_mem(size, info=INFO_NULL): size: negative number of bytes %zd", (Py_ssize_t)size); rc = RAISED; }
     if (!rc) CALL(rc, NOTE(.bytes = size), MPI_Alloc_mem, size ? size : 1, info, &base);
+    if (!rc && (uintptr_t)base < 4096) { PyErr_NoMemory(); rc = RAISED; }       /* MPICH adds to the null of a failed malloc */
+    if (!rc && know_memory(base, PySet_Add)) rc = RAISED;
     return finish_with(&frame, rc, rc ? NULL : memory_of(base, (Py_ssize_t)size, 1));
 }
 
@@ -297,10 +311,14 @@ FUNCTION(Free_mem, "mem", "Give back memory of Alloc_mem; its memoryview is rele
     if (PyObject_GetBuffer(memory, &view, PyBUF_SIMPLE)) return finish(&frame, RAISED);
     void *base = view.buf;
     PyBuffer_Release(&view);
+    int known = know_memory(base, PySet_Contains);
+    if (known == 0) PyErr_SetString(PyExc_ValueError, "Free_mem(mem): mem: this memory is not from Alloc_mem, or was given back");
+    if (known != 1) return finish(&frame, RAISED);
     PyObject *released = PyObject_CallMethod(memory, "release", NULL);
     if (!released) return finish(&frame, RAISED);
     Py_DECREF(released);
     CALL(rc, NOTE(.comm = NULL), MPI_Free_mem, base);
+    if (!rc && know_memory(base, PySet_Discard) < 0) rc = RAISED;
     return finish(&frame, rc);
 }
 
@@ -326,10 +344,11 @@ FUNCTION0(Detach_buffer, "Wait until all buffered messages are sent; return the 
 {
     void *base; int size; MPI_Count large; int rc; Door door;
     (void)self;
+    if (mpi_state == RUNNING && !attached_object) Py_RETURN_NONE;
     if ((rc = enter(&door, OP_MPI_Buffer_detach, NOTE(.comm = NULL)))) return finish(NULL, rc);
     rc = large_counts ? MPI_Buffer_detach_c(&base, &large) : MPI_Buffer_detach(&base, &size);
     leave(&door, rc, NULL);
-    if (rc || !attached_object) return finish(NULL, rc);
+    if (rc) return finish(NULL, rc);
     close_frame(&attached);
     PyObject *object = attached_object;
     attached_object = NULL;

@@ -3,13 +3,17 @@
 
 from __future__ import annotations
 
-import re
-from typing import Any
+import re as _re
+import typing as _typing
 
-from . import library, life, rc
+from . import library as _library
+from . import life as _life
+from . import rc as _rc
 
-_core: Any = library.load()
+_core: _typing.Any = _library.load()
 globals().update({name: value for name, value in vars(_core).items() if not name.startswith("__")})
+
+VERSION, SUBVERSION = _core.Get_version()
 
 _VENDORS = (
     (r"MPICH Version:\s*([\d.]+)", "MPICH"),
@@ -24,7 +28,7 @@ def get_vendor() -> tuple[str, tuple[int, int, int]]:
     """The name and the version of the MPI library: ("MPICH", (5, 0, 2))."""
     text = _core.Get_library_version()
     for pattern, name in _VENDORS:
-        found = re.search(pattern, text)
+        found = _re.search(pattern, text)
         if found:
             numbers = [int(part) for part in ".".join(group for group in found.groups() if group).split(".") if part][:3]
             return name, (*numbers, *[0] * (3 - len(numbers)))  # type: ignore[return-value]
@@ -33,7 +37,7 @@ def get_vendor() -> tuple[str, tuple[int, int, int]]:
 
 def Init() -> None:
     """Initialize MPI with the thread level that `mmpi.rc` says. (MPI 5.0, section 11.2)"""
-    life.start("single")
+    _life.start("single")
 
 
 def Init_thread(required: int = _core.THREAD_MULTIPLE) -> int:
@@ -41,8 +45,8 @@ def Init_thread(required: int = _core.THREAD_MULTIPLE) -> int:
     levels = [_core.THREAD_SINGLE, _core.THREAD_FUNNELED, _core.THREAD_SERIALIZED, _core.THREAD_MULTIPLE]
     if required not in levels:
         raise ValueError(f"Init_thread(required): expected a THREAD_ constant, not {required!r}")
-    return life.start(rc.LEVELS[levels.index(required)])
+    return _life.start(_rc.LEVELS[levels.index(required)])
 
 
-if rc.initialize and _core._state() == "not started":
-    life.start(life._level(None))
+if _rc.initialize and _core._state() == "not started":
+    _life.start(_life._level(None))

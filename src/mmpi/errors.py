@@ -40,9 +40,20 @@ class MPIError(RuntimeError):
         core = sys.modules.get("mmpi._core")
         return str(core.Get_error_string(self._code)) if core else f"MPI error {self._code}"
 
-    error_code = property(Get_error_code, doc="The error code.")
-    error_class = property(Get_error_class, doc="The class of the error code, one of the ERR_ constants.")
-    error_string = property(Get_error_string, doc="The text of the error code.")
+    @property
+    def error_code(self) -> int:
+        """The error code."""
+        return self.Get_error_code()
+
+    @property
+    def error_class(self) -> int:
+        """The class of the error code, one of the ERR_ constants."""
+        return self.Get_error_class()
+
+    @property
+    def error_string(self) -> str:
+        """The text of the error code."""
+        return self.Get_error_string()
 
     def __str__(self) -> str:
         return self.Get_error_string()

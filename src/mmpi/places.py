@@ -5,18 +5,20 @@ from __future__ import annotations
 
 
 class _Place(int):
+    __slots__ = ()
+    name = ""
+
     def __repr__(self) -> str:
         return type(self).name
 
     def __reduce__(self) -> str:
         return type(self).name
 
-    name = ""
-
 
 class BottomType(_Place):
     """The type of BOTTOM: the start of memory, for datatypes made of addresses."""
 
+    __slots__ = ()
     __module__ = "mmpi.MPI"
     name = "BOTTOM"
 
@@ -24,5 +26,6 @@ class BottomType(_Place):
 class InPlaceType(_Place):
     """The type of IN_PLACE: the other buffer is both input and output."""
 
+    __slots__ = ()
     __module__ = "mmpi.MPI"
     name = "IN_PLACE"

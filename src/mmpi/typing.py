@@ -60,7 +60,7 @@ class Integers(Protocol):
 
 Buffer: TypeAlias = SupportsBuffer | SupportsDLPack | SupportsCAI
 Bottom: TypeAlias = BottomType | None
-InPlace: TypeAlias = InPlaceType
+InPlace: TypeAlias = InPlaceType | None
 Aint: TypeAlias = SupportsIndex
 Count: TypeAlias = SupportsIndex
 Displ: TypeAlias = SupportsIndex

@@ -65,6 +65,11 @@ class Input:
             self._fd = os.dup(self._pump.stdout.fileno())
             self._pump.stdout.close()
 
+    @property
+    def pid(self) -> int | None:
+        """Our helper process, if there is one."""
+        return self._pump.pid if self._pump else None
+
     def close(self) -> None:
         """The job has ended. What was not read stays where it is."""
         if self._pump:

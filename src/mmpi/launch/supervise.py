@@ -3,23 +3,21 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import subprocess
-import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from . import processes
 from .errors import LaunchError
 from .folder import Folder, remove_leftovers, sweep
+from .guard import Guard
 from .plans import FAMILIES, Plan
 from .programs import STDIN_PROGRAM
 from .stdin import SCRIPT, Input, Stream, script
 
 GRACE = 1.0  # seconds from one means of ending a job to the next, harder one
-PR_SET_PDEATHSIG = 1
 KILLS = (signal.SIGKILL, signal.SIGTERM)  # how a launcher ends ranks; as wait statuses the same numbers
 
 
@@ -48,7 +46,12 @@ def start(
         environ = plan.environ(os.environ if env is None else env)
         text = script(source.path, FAMILIES[plan.launcher].RANK, environ)
         folder.write(SCRIPT, text.encode(errors="surrogateescape"))
-        return Job(plan, launch(plan, environ, stdout, stderr), folder, source)
+        guard = Guard(plan)
+        try:
+            return Job(plan, launch(plan, environ, stdout, stderr), folder, source, guard)
+        except BaseException:
+            guard.dismiss()
+            raise
     except BaseException:
         if source:
             source.close()
@@ -66,34 +69,16 @@ def launch(plan: Plan, environ: dict[str, str], stdout: Stream, stderr: Stream) 
             stderr=stderr,
             env=environ,
             start_new_session=True,
-            preexec_fn=death_signal(),
         )
     except OSError as e:
         status = 127 if isinstance(e, FileNotFoundError) else 126
         raise LaunchError(f"{plan.mpiexec}: cannot be executed: {e.strerror}", status=status) from e
 
 
-def death_signal() -> Callable[[], None] | None:
-    """What makes the launcher end its job if we are killed and cannot: the kernel sends it SIGTERM when we die.
-
-    The kernel means the thread that started it, so this is only done in the main thread. It costs no watching process.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        return None
-    libc, parent = ctypes.CDLL(None), os.getpid()
-
-    def ask() -> None:
-        libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != parent:  # it died in the meantime
-            os._exit(143)
-
-    return ask
-
-
 class Job:
     """A running job."""
 
-    def __init__(self, plan: Plan, process: subprocess.Popen[bytes], folder: Folder, source: Input) -> None:
+    def __init__(self, plan: Plan, process: subprocess.Popen[bytes], folder: Folder, source: Input, guard: Guard) -> None:
         self.plan = plan
         self.pid = process.pid
         self.stdin, self.stdout, self.stderr = source.writer, process.stdout, process.stderr
@@ -102,7 +87,7 @@ class Job:
         self.ending: Ending | None = None
         self.cause: processes.Rank | None = None  # once it has ended: the rank that failed first
         self.adopts = False  # are all our other children orphans of this job?
-        self._process, self._folder, self._input, self._began = process, folder, source, time.time()
+        self._process, self._folder, self._input, self._guard, self._began = process, folder, source, guard, time.time()
         self._pidfd = os.pidfd_open(process.pid)
 
     def processes(self) -> list[int]:
@@ -111,7 +96,8 @@ class Job:
         if self._process.returncode is None:
             roots.append(self.pid)
         if self.adopts:
-            roots += processes.children(os.getpid())
+            helpers = (self._guard.pid, self._input.pid)
+            roots += [pid for pid in processes.children(os.getpid()) if pid not in helpers]
         return processes.of_job(self.plan.job, roots)
 
     @property
@@ -182,6 +168,7 @@ class Job:
         os.close(self._pidfd)
         self._input.close()
         self._folder.remove()
+        self._guard.dismiss()
         remove_leftovers(family.LEFTOVERS, os.getuid(), self._began)
 
     def _end_stragglers(self) -> None:
@@ -208,7 +195,7 @@ class Ending:
         self.status = status
         self.step = step
         self.next = time.monotonic() + delay
-        self.hold: Hold | None = None
+        self.stopped: list[int] = []
 
     def due(self) -> float:
         """Seconds until the next step."""
@@ -216,9 +203,9 @@ class Ending:
 
     def release(self) -> None:
         """Let the launcher go on."""
-        if self.hold:
-            self.hold.release()
-            self.hold = None
+        for pid in self.stopped:
+            processes.send(pid, signal.SIGCONT)
+        self.stopped = []
 
     def advance(self, job: Job, early: bool = False) -> None:
         """Take the next step if it is due, or `early` because no rank is left and the launcher may see that."""
@@ -230,7 +217,9 @@ class Ending:
         if self.step == Ending.ASK and not ranks:
             self.step = Ending.END  # only the launcher can end a job that is about to start
         if self.step == Ending.ASK:
-            self.hold = Hold(launchers)
+            self.stopped = launchers
+            for pid in launchers:
+                processes.send(pid, signal.SIGSTOP)
             for pid in ranks:
                 processes.send(pid, processes.fitting(pid, self.signum))
         else:
@@ -240,25 +229,6 @@ class Ending:
                 processes.send(pid, signum)
         self.next = time.monotonic() + (GRACE if self.step in (Ending.ASK, Ending.END) else GRACE / 2)
         self.step = min(self.step + 1, Ending.KILL_ALL)
-
-
-class Hold:
-    """Processes that are stopped for a moment: until `release`, and not much longer than GRACE if we are killed before."""
-
-    def __init__(self, pids: Sequence[int]) -> None:
-        self.pids = pids
-        command = f"sleep {GRACE + 0.2}; kill -CONT {' '.join(map(str, pids))}"
-        null = subprocess.DEVNULL
-        self.timer = subprocess.Popen(["/bin/sh", "-c", command], stdin=null, stdout=null, stderr=null, start_new_session=True)
-        for pid in pids:
-            processes.send(pid, signal.SIGSTOP)
-
-    def release(self) -> None:
-        """Let them go on."""
-        for pid in self.pids:
-            processes.send(pid, signal.SIGCONT)
-        os.killpg(self.timer.pid, signal.SIGKILL)
-        self.timer.wait()
 
 
 def cause_of_end(ranks: processes.Ranks, told: int) -> processes.Rank | None:

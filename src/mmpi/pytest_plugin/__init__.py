@@ -48,6 +48,7 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
         config.stash[_WORKER_KEY] = Worker(config, folder)
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Register the marker and the object that plays our role."""
     config.addinivalue_line("markers", "mmpi(n=[1, 2, 4], timeout=60): run the test on n MPI processes, once for "

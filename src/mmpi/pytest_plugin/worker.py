@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from _pytest.terminal import TerminalReporter
 
 from .merge import failed
 from .place import STACK_SIGNAL, home
@@ -60,7 +61,11 @@ class Worker:
             except Exception as error:
                 raise pytest.UsageError(f"option {name} does not travel to the ranks: {error}") from error
         config.option.basetemp = str(self.folder / f"{self.rank}.tmp")
-        config.pluginmanager.unregister(name="terminal")    # the controller's terminal shows all
+
+    def pytest_configure(self, config: pytest.Config) -> None:
+        """Hush: the controller's terminal shows all. But pytest 8 cannot explain an assertion without a reporter."""
+        config.pluginmanager.unregister(name="terminalreporter")
+        config.pluginmanager.register(TerminalReporter(config, open(os.devnull, "w")), "terminalreporter")
 
     def _path(self, suffix: str) -> Path:
         return self.folder / f"{self.rank}.{suffix}"
