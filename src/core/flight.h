@@ -5,7 +5,7 @@
 #define MMPI_FLIGHT_H
 #include <stdint.h>
 
-enum { FLIGHT_VERSION = 1, FLIGHT_HEAD = 4096, THREADS = 16, RING = 62 };
+enum { FLIGHT_VERSION = 1, FLIGHT_HEAD = 4096, THREADS = 16, RING = 63 };
 enum { NONE = -2147483647 - 1 };        /* an absent int; absent sizes are -1, absent ids and handles 0 */
 enum { EMPTY, INSIDE, DONE };           /* the state of a call */
 

@@ -55,7 +55,8 @@ static int add_aliases(PyObject *module)
 {
     static const char *const aliases[][2] = {
         {"SIGNED_SHORT", "SHORT"}, {"SIGNED_INT", "INT"}, {"SIGNED_LONG", "LONG"}, {"SIGNED_LONG_LONG", "LONG_LONG"},
-        {"UNSIGNED_INT", "UNSIGNED"}, {"BOOL", "C_BOOL"}, {"C_COMPLEX", "C_FLOAT_COMPLEX"}, {"INT_INT", "TWOINT"}, {"FLOAT32_T", "FLOAT"}, {"FLOAT64_T", "DOUBLE"}, {"ORDER_F", "ORDER_FORTRAN"}, {"DISP_CUR", "DISPLACEMENT_CURRENT"},
+        {"UNSIGNED_INT", "UNSIGNED"}, {"BOOL", "C_BOOL"}, {"C_COMPLEX", "C_FLOAT_COMPLEX"}, {"INT_INT", "TWOINT"},
+        {"FLOAT32_T", "FLOAT"}, {"FLOAT64_T", "DOUBLE"}, {"ORDER_F", "ORDER_FORTRAN"}, {"DISP_CUR", "DISPLACEMENT_CURRENT"},
         {"WIN_FLAVOR", "WIN_CREATE_FLAVOR"},
         {"SINT8_T", "INT8_T"}, {"SINT16_T", "INT16_T"}, {"SINT32_T", "INT32_T"}, {"SINT64_T", "INT64_T"},
         {"F_BOOL", "LOGICAL"}, {"F_INT", "INTEGER"}, {"F_FLOAT", "REAL"}, {"F_DOUBLE", "DOUBLE_PRECISION"},

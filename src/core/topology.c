@@ -86,8 +86,10 @@ METHOD(Comm, Get_cart_rank, "coords", "The rank of the process at these coordina
 METHOD(Comm, Get_coords, "rank", "The coordinates of a rank.")
 {
     Frame frame; int rank, ndims = 0, *coords = NULL;
-    int rc = PARSE(&frame, to_int, &rank);
+    int rc = PARSE(&frame, to_int, &rank), size = 0;
     if (!rc) LOCAL(rc, MPI_Cartdim_get, self->handle, &ndims);
+    if (!rc) LOCAL(rc, MPI_Comm_size, self->handle, &size);
+    if (!rc && (rank < 0 || rank >= size)) rc = MPI_ERR_RANK;           /* Open MPI does not look */
     if (!rc && !(coords = frame_memory(&frame, (size_t)ndims, sizeof(int)))) rc = RAISED;
     if (!rc) LOCAL(rc, MPI_Cart_coords, self->handle, rank, ndims, coords);
     return finish_with(&frame, rc, rc ? NULL : from_ints(coords, ndims));
@@ -95,8 +97,10 @@ METHOD(Comm, Get_coords, "rank", "The coordinates of a rank.")
 
 METHOD(Comm, Shift, "direction, disp", "The ranks to receive from and to send to, for a shift along a dimension; PROC_NULL beyond the edge.")
 {
-    Frame frame; int direction, disp, source = MPI_PROC_NULL, dest = MPI_PROC_NULL;
+    Frame frame; int direction, disp, ndims = 0, source = MPI_PROC_NULL, dest = MPI_PROC_NULL;
     int rc = PARSE(&frame, to_int, &direction, to_int, &disp);
+    if (!rc) LOCAL(rc, MPI_Cartdim_get, self->handle, &ndims);
+    if (!rc && (direction < 0 || direction >= ndims)) rc = MPI_ERR_DIMS;        /* Open MPI does not look */
     if (!rc) LOCAL(rc, MPI_Cart_shift, self->handle, direction, disp, &source, &dest);
     return finish_with(&frame, rc, rc ? NULL : Py_BuildValue("ii", source, dest));
 }

@@ -50,7 +50,7 @@ def finalize() -> None:
 def initialized() -> bool:
     """Whether MPI runs or has run in this process."""
     core = sys.modules.get("mmpi._core")
-    return bool(core and core._state() != "not started")
+    return bool(core and core.Is_initialized())
 
 
 def finalized() -> bool:
