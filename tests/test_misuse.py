@@ -3,6 +3,7 @@
 
 import array
 import ctypes
+import gc
 
 import numpy as np
 import pytest
@@ -569,3 +570,9 @@ def test_detach_without_attach():
         assert MPI.Detach_buffer() is None
     except (MPI.Exception, ValueError, RuntimeError):
         pass
+
+
+def test_nothing_is_left_behind():
+    """After all the refused calls above: no frame and no view of a buffer is alive. The last test of this module."""
+    gc.collect()
+    assert MPI._counters() == (0, 0)
