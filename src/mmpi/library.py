@@ -404,6 +404,7 @@ def _open_first(search: Search, choices: Iterator[Choice]) -> Choice:
             if opener().loaded():  # it stays in the process: another one would be the second
                 raise search.failure() from None
         else:
+            _set_for_start.update(before)
             return search.rest(replace(choice, path=path), choices)
     raise search.failure()
 
@@ -420,6 +421,9 @@ def load() -> ModuleType:
 
 
 # --- Defaults for the library's start ------------------------------------------------------------------------------
+
+
+_set_for_start: dict[str, str | None] = {}  # what start_defaults() set, with the old values
 
 
 def start_defaults(choice: Choice) -> dict[str, str | None]:
@@ -439,6 +443,12 @@ def start_defaults(choice: Choice) -> dict[str, str | None]:
         before["PATH"] = os.environ.get("PATH")
         os.environ["PATH"] = f"{folder}:{before['PATH'] or os.defpath}"
     return before
+
+
+def forget_start_defaults() -> None:
+    """After MPI_Init: take back what only it reads. A program started from here may use another MPI, to which it does harm."""
+    _restore({name: value for name, value in _set_for_start.items() if name.startswith(("UCX_", "OMPI_MCA_"))})
+    _set_for_start.clear()
 
 
 def _restore(before: dict[str, str | None]) -> None:

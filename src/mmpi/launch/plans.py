@@ -129,12 +129,13 @@ def build(parts: Sequence[Part], options: Options, choice: Choice, host: Host) -
     launcher, mpiexec = find_mpiexec(choice, host.environ)
     job = secrets.token_hex(4)
     directory = os.path.join(folder_of_jobs(), f"mmpi-{host.uid}-{job}")
-    environment = {"MMPI_JOB": job, "MMPI_JOB_DIR": directory}
+    # Every rank loads exactly the library that we have chosen, also if the user's word for it leaves room ("mpich").
+    exact = "site" if choice.family == "site" else choice.path
+    environment = {"MMPI_JOB": job, "MMPI_JOB_DIR": directory, "MMPI_LIBMPI": exact}
     if options.wait:
         environment["MMPI_WAIT"] = options.wait
     crowded = not options.hosts and sum(part.n for part in parts) > host.cores
     defaults = {
-        "MMPI_LIBMPI": choice.path,
         # Ranks write to a pipe, where Python would keep 8 KiB back: what a rank prints must be seen when it is printed,
         # above all when the rank then hangs or is killed.
         "PYTHONUNBUFFERED": "1",

@@ -108,6 +108,10 @@ class Ranks:
         """The pids of ranks that have not ended."""
         return [rank.pid for rank in self.known.values() if rank.ended is None]
 
+    def all_ended(self) -> bool:
+        """Have all ranks been seen, and seen to end?"""
+        return self.missing <= 0 and not self.alive()
+
     def close(self) -> None:
         """Let the descriptors go."""
         for rank in self.known.values():

@@ -125,7 +125,7 @@ class Job:
             if self._process.poll() is not None:
                 self._finish()
             elif self.ending:
-                self.ending.advance(self, early=not self.ranks.alive())
+                self.ending.advance(self, early=self.ranks.all_ended())
             elif self.ranks.failure():
                 # Open MPI ends the job at once when a rank fails, MPICH waits for the others, perhaps forever. Here, the
                 # others have a moment to fail as well and to say so; SIGINT would bury that under their tracebacks.
@@ -217,8 +217,9 @@ class Ending:
         if self.step == Ending.ASK and not ranks:
             self.step = Ending.END  # only the launcher can end a job that is about to start
         if self.step == Ending.ASK:
-            self.stopped = launchers
-            for pid in launchers:
+            # Intel's does not kill the others, and now and then breaks down when it goes on.
+            self.stopped = launchers if job.plan.choice.maker != "impi" else []
+            for pid in self.stopped:
                 processes.send(pid, signal.SIGSTOP)
             for pid in ranks:
                 processes.send(pid, processes.fitting(pid, self.signum))
@@ -231,14 +232,14 @@ class Ending:
         self.step = min(self.step + 1, Ending.KILL_ALL)
 
 
-def cause_of_end(ranks: processes.Ranks, told: int) -> processes.Rank | None:
-    """The rank that failed first, if a failing rank ended the job. `told` is the status of mpiexec.
+def cause_of_end(ranks: processes.Ranks, code: int) -> processes.Rank | None:
+    """The rank that failed first, if a failing rank ended the job. `code` is the return code of mpiexec.
 
     A launcher that sees a rank close its connection, or call MPI_Abort, kills the others, and they may end before that
     rank. So one that was killed is the cause only if the launcher tells of that signal too.
     """
     first = ranks.failure()
-    if first is None or first.status not in KILLS or told in (0, 255, first.status, 128 + first.status):
+    if first is None or first.status not in KILLS or code < 0 or code in (0, 255, first.status, 128 + first.status):
         return first
     return next((rank for rank in ranks.ended if rank.status and rank.status not in KILLS), None)
 
@@ -249,7 +250,7 @@ def status_of(ranks: processes.Ranks, code: int, bare_signals: Sequence[int]) ->
     Only ranks that end within milliseconds are not seen. `bare_signals` are numbers by which this mpiexec then means a signal.
     """
     told = code if code >= 0 else 128 - code
-    cause = cause_of_end(ranks, told)
+    cause = cause_of_end(ranks, code)
     if cause is None or cause.status is None:
         return 128 + told if ranks.missing > 0 and told in bare_signals else told
     return os.WEXITSTATUS(cause.status) if os.WIFEXITED(cause.status) else 128 + os.WTERMSIG(cause.status)

@@ -13,8 +13,10 @@ import json
 import os
 import pickle
 import shutil
+import signal
 import sys
 import tempfile
+import threading
 import time
 import warnings
 from collections.abc import Iterator
@@ -201,6 +203,8 @@ class Controller:
         from .job import Job
         if self.folder is None:
             self.folder = Path(tempfile.mkdtemp(prefix="mmpi-pytest-"))
+            if _untouched(signal.SIGTERM):
+                signal.signal(signal.SIGTERM, _leave_session)
         self.jobs += 1
         folder = self.folder / str(self.jobs)
         folder.mkdir()
@@ -257,6 +261,17 @@ class Controller:
         if self.folder is not None:
             shutil.rmtree(self.folder, ignore_errors=True)
             self.folder = None
+            if signal.getsignal(signal.SIGTERM) == _leave_session:
+                signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _untouched(number: int) -> bool:
+    return threading.current_thread() is threading.main_thread() and signal.getsignal(number) == signal.SIG_DFL
+
+
+def _leave_session(number: int, frame: Any) -> None:
+    """SIGTERM while there are jobs: end the session and them, not this process on the spot."""
+    pytest.exit(signal.Signals(number).name, returncode=128 + number)
 
 
 def _by_size(items: list[pytest.Item]) -> list[pytest.Item]:
