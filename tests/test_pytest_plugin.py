@@ -549,7 +549,9 @@ def test_exit_on_a_rank(run):
     result.stdout.fnmatch_lines(["*enough*"])
 
 
-def test_interrupt(run):
+@pytest.mark.parametrize("number, status, word", [
+    (signal.SIGINT, pytest.ExitCode.INTERRUPTED, "KeyboardInterrupt"), (signal.SIGTERM, 143, "SIGTERM")])
+def test_interrupt(run, number, status, word):
     run.pytester.makepyfile(test_it=PRELUDE + dedent("""
         @pytest.mark.mmpi(n=2)
         def test_a():
@@ -560,10 +562,10 @@ def test_interrupt(run):
     deadline = time.monotonic() + 60
     while len(list(run.pytester.path.glob("ready*"))) < 2 and time.monotonic() < deadline:
         time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     out, _ = process.communicate(timeout=60)
-    assert process.returncode == pytest.ExitCode.INTERRUPTED
-    assert "KeyboardInterrupt" in out
+    assert process.returncode == status
+    assert word in out
 
 
 # ---- what the ranks get and give ----
