@@ -7,6 +7,7 @@ import weakref
 import numpy as np
 import pytest
 
+from arrays import CudaArray
 from mmpi import MPI
 
 pytestmark = pytest.mark.mmpi(n=[1, 2, 3, 5])
@@ -273,3 +274,17 @@ def test_calling_with_the_wrong_number_of_objects():
         MPI.SUM(1)
     with pytest.raises((TypeError, ValueError)):
         MPI.OP_NULL(1, 2)
+
+
+def test_the_call_that_holds_most():
+    """Two specs in lists of arrays that cannot be read in place, and an operation of Python: all is held until the end."""
+    data, into = np.arange(4.0), np.zeros(4)
+
+    def add(a, b, datatype):
+        np.frombuffer(b)[:] += np.frombuffer(a)
+
+    op = MPI.Op.Create(add, commute=True)
+    request = MPI.COMM_SELF.Iallreduce([CudaArray(data), (4, 0), MPI.DOUBLE], [CudaArray(into), (4, 0), MPI.DOUBLE], op)
+    request.Wait()
+    op.Free()
+    assert (into == data).all()

@@ -98,7 +98,7 @@ static const Element *element(const char *format, Py_ssize_t itemsize)
 
 /* --- looking at an object --------------------------------------------------------------------------------- */
 
-typedef struct { void *addr; Py_ssize_t bytes; const Element *element; char format[24]; } Memory;
+typedef struct { void *addr; Py_ssize_t bytes; const Element *element; Element own; char format[24]; } Memory;
 
 /* What numpy.ndarray looks like: the layout behind NumPy's own macros. Nothing after type_num is read. */
 typedef struct { PyObject_HEAD char *data; int nd; Py_ssize_t *shape, *strides; PyObject *base, *descr; int flags; } Array;
@@ -290,7 +290,6 @@ static int cai_strides(PyObject *dict, PyObject *shape, Py_ssize_t itemsize)
 /* "<f8": the item's size from its digits, its type from the table of codes */
 static int cai_type(const char *typestr, Memory *m, Py_ssize_t *itemsize)
 {
-    static Element found;
     const char *digits = typestr ? typestr + strcspn(typestr, "0123456789") : "";
     *itemsize = 0;
     while (*digits >= '0' && *digits <= '9' && *itemsize < INT_MAX / 16) *itemsize = *itemsize * 10 + (*digits++ - '0');
@@ -298,8 +297,8 @@ static int cai_type(const char *typestr, Memory *m, Py_ssize_t *itemsize)
     strncpy(m->format, typestr, sizeof m->format - 1);
     MPI_Datatype type = *typestr == '>' ? MPI_DATATYPE_NULL : type_of_code(typestr + (*typestr == '|'));
     if (type == MPI_DATATYPE_NULL) return 0;
-    found = (Element){type, (int)*itemsize};
-    m->element = &found;
+    m->own = (Element){type, (int)*itemsize};
+    m->element = &m->own;
     return 0;
 }
 
@@ -336,7 +335,7 @@ static int has(PyObject *object, const char *name) { return PyObject_HasAttrStri
 
 static int look(Frame *frame, PyObject *object, int access, Memory *m)
 {
-    *m = (Memory){NULL, 0, NULL, ""};
+    *m = (Memory){.format = ""};
     if (Py_TYPE(object) == &PyByteArray_Type) return by_bytearray(frame, object, m);
     if (is_array(object) && in_place(frame, object, access, m)) return 0;
     if (PyObject_CheckBuffer(object)) return by_protocol(frame, object, access, m);
@@ -437,7 +436,7 @@ static int layout_of(MPI_Datatype type, Layout *l)
 static int open_spec(Frame *frame, const Spec *s, int access, Memory *m, Buffer *b, Layout *l)
 {
     *b = (Buffer){.type = MPI_DATATYPE_NULL};
-    *m = (Memory){NULL, 0, NULL, ""};
+    *m = (Memory){.format = ""};
     if (s->type && to_type(frame, s->type, &b->type)) return -1;
     if (s->buf == bottom_object) {
         b->addr = MPI_BOTTOM;
@@ -679,7 +678,7 @@ static int to_types(Frame *frame, PyObject *list, int n, Buffer *b)
 static int wvector(Frame *frame, PyObject *object, int access, int blocks, Buffer *b)
 {
     Spec s;
-    Memory m = {NULL, -1, NULL, ""};
+    Memory m = {.bytes = -1};
     MPI_Count *counts = frame_memory(frame, 2 * (size_t)blocks, sizeof *counts), *displs = counts + blocks;
     if (!counts) return -1;
     if (!is_list(object)) { PyErr_SetString(PyExc_TypeError, "expected [buffer, (counts, displacements), datatypes]"); return -1; }
@@ -696,7 +695,7 @@ static int wvector(Frame *frame, PyObject *object, int access, int blocks, Buffe
     for (int i = 0; i < blocks; i++) {
         Layout l = {0, 0, 0};
         if (counts[i] && layout_of(b->types[i], &l)) return -1;
-        Memory rest = {NULL, m.bytes < 0 ? -1 : m.bytes - (Py_ssize_t)displs[i], NULL, ""};
+        Memory rest = {.bytes = m.bytes < 0 ? -1 : m.bytes - (Py_ssize_t)displs[i]};
         if (displs[i] < 0 && m.bytes >= 0) { PyErr_Format(PyExc_ValueError, "negative displacement %lld", (long long)displs[i]); return -1; }
         if (counts[i] && m.bytes >= 0 && rest.bytes < 0) rest.bytes = 0;
         if (inside(&rest, &l, counts[i], 0)) return -1;

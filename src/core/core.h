@@ -25,7 +25,7 @@ typedef struct {                        /* "buf, dest, tag=0", split at the firs
     Py_ssize_t total, required;
 } Signature;
 
-enum { FRAME_VIEWS = 4, FRAME_HELD = 6, FRAME_MEMORY = 8, FRAME_TYPES = 4 };
+enum { FRAME_VIEWS = 4, FRAME_HELD = 8, FRAME_MEMORY = 10, FRAME_TYPES = 4 };      /* more than any call takes */
 
 typedef struct Frame {                  /* never moves: a Py_buffer may point into itself */
     struct Frame *next;
@@ -155,7 +155,6 @@ enum { TO_SEND, TO_RECEIVE, TOGETHER, TO_WAIT };        /* what an interrupted w
 int by_twin(const Door *, MPI_Count bytes);             /* should this point-to-point call start its twin? */
 int drive(Door *, Frame *, int rc, int kind, MPI_Request *, MPI_Status *, Context *);   /* test until done */
 int poll_until(Door *, int (*test)(void *), void *);    /* the same loop for other tests: 1 done, 0 not, <0 failed */
-void set_ending(void);
 
 #define THROUGH_(rc, note, function, call)                                                                \
     do {                                                                                                  \
@@ -357,8 +356,6 @@ PyObject *matched(PyTypeObject *, Comm *, int wait, int source, int tag, Status 
 MPI_Count status_bytes(const MPI_Status *);
 MPI_Status empty_status(void);
 void set_status(Status *, const MPI_Status *);          /* NULL: nothing to do */
-PyObject *text_of(int (*get)(char *, int *));           /* what MPI_Get_library_version and its kind say */
-int prepare_runtime(PyObject *module);
 
 extern PyMethodDef runtime_functions[];
 int add_comm_types(PyObject *), add_group_type(PyObject *), add_datatype_type(PyObject *), add_op_type(PyObject *),
