@@ -660,24 +660,11 @@ int to_counts(Frame *frame, const char *argument, PyObject *object, int blocks, 
     return bad ? blame(frame, argument) : 0;
 }
 
-static int to_types(Frame *frame, PyObject *list, int n, Buffer *b)
-{
-    Py_ssize_t length = PyUnicode_Check(list) ? -1 : PySequence_Size(list);
-    if (length != n) { PyErr_Format(PyExc_ValueError, "expected a sequence of %d datatypes, not %R", n, list); return -1; }
-    b->types = frame_memory(frame, (size_t)n, sizeof *b->types);
-    for (int i = 0; b->types && i < n; i++) {
-        PyObject *item = PySequence_GetItem(list, i);
-        int bad = !item || to_type(frame, item, &b->types[i]);
-        Py_XDECREF(item);
-        if (bad) return -1;
-    }
-    return b->types ? 0 : -1;
-}
-
 /* [buf, types], [buf, (counts, displs), types], [buf, counts, displs, types]; displacements in bytes */
 static int wvector(Frame *frame, PyObject *object, int access, int blocks, Buffer *b)
 {
     Spec s;
+    Types types;
     Memory m = {.bytes = -1};
     MPI_Count *counts = frame_memory(frame, 2 * (size_t)blocks, sizeof *counts), *displs = counts + blocks;
     if (!counts) return -1;
@@ -685,7 +672,9 @@ static int wvector(Frame *frame, PyObject *object, int access, int blocks, Buffe
     if (unpack_spec(frame, object, &s)) return -1;
     if (!s.type) { s.type = s.counts; s.counts = NULL; }
     if (!s.type) { PyErr_SetString(PyExc_ValueError, "a datatype for each rank is needed"); return -1; }
-    if (unpack_pair(&s, 1) || to_types(frame, s.type, blocks, b)) return -1;
+    if (unpack_pair(&s, 1) || to_types(frame, s.type, &types)) return -1;
+    if (types.count != blocks) { PyErr_Format(PyExc_ValueError, "%d datatypes for %d ranks", types.count, blocks); return -1; }
+    b->types = types.at;
     if (s.buf == Py_None) m.bytes = 0;
     else if (s.buf != bottom_object && look(frame, s.buf, access, &m)) return -1;
     b->addr = s.buf == bottom_object ? MPI_BOTTOM : m.addr;

@@ -318,6 +318,8 @@ int to_type(Frame *, PyObject *, void *);               /* MPI_Datatype; a Datat
 int to_op(Frame *, PyObject *, void *);                 /* MPI_Op */
 int to_info(Frame *, PyObject *, void *);               /* MPI_Info */
 int to_status(Frame *, PyObject *, void *);             /* Status *; None leaves the target */
+typedef struct { MPI_Datatype *at; int count; } Types;  /* a sequence of datatypes, in the frame's memory */
+int to_types(Frame *, PyObject *, void *);
 MPI_Datatype type_of_code(const char *code);            /* MPI_DATATYPE_NULL: no such type */
 
 /* --- communicators (comm.c) ------------------------------------------------------------------------------- */

@@ -142,9 +142,7 @@ METHOD(Datatype, Create_hindexed_block, "blocklength, displacements", "Blocks of
     NEW_TYPE(CLASS_OF(self), rc, LOCAL(rc, MPI_Type_create_hindexed_block, displs.count, length, displs.at, self->handle, &new));
 }
 
-typedef struct { MPI_Datatype *at; int count; } Types;
-
-static int to_types(Frame *frame, PyObject *value, void *target)
+int to_types(Frame *frame, PyObject *value, void *target)
 {
     Types *types = target;
     Py_ssize_t n = PyUnicode_Check(value) ? -1 : PySequence_Size(value);
