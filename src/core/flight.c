@@ -177,7 +177,12 @@ int refuse(int operation)
 
 /* --- the file --------------------------------------------------------------------------------------------- */
 
-void set_exit_status(int status) { flight->page.head.status = status; }
+void set_exit_status(int status)
+{
+    Head *head = &flight->page.head;
+    if (head->status <= 0) head->decided = now(CLOCK_REALTIME);         /* the first word counts */
+    if (head->status <= 0) head->status = status;
+}
 
 void describe_rank(int rank, int size)
 {

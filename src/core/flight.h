@@ -43,6 +43,7 @@ typedef struct {
     int64_t started;                    /* ns, CLOCK_REALTIME */
     char host[256], library[512];
     int32_t operations;                 /* how many names an operation index can mean */
+    int64_t decided;                    /* ns, CLOCK_REALTIME: when the exit status was known */
 } Head;
 
 typedef union { Head head; char bytes[FLIGHT_HEAD]; } Page;

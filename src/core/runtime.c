@@ -59,7 +59,8 @@ static void at_exit(int status, void *unused)
     if (getpid() != owner || mpi_state != RUNNING) return;
     if (MPI_Finalized(&final) || final) { close_flight(); return; }
     if (status == 0 && flight_head()->status > 0) status = flight_head()->status;
-    if (status && abort_on_error) abort_job(status);
+    /* alone, nobody waits for us, and an orderly end leaves no shared memory behind */
+    if (status && abort_on_error && flight_head()->size != 1) abort_job(status);
     if (!ours) { put_back_errors(); close_flight(); return; }
     if (!finalize_at_exit) { close_flight(); return; }
     if (!threads_gone()) abort_job(status ? status : 1);

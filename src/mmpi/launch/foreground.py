@@ -100,7 +100,10 @@ def report(job: Job, timeout: float | None) -> None:
     if job.asked == 124:
         print(f"mmpi run: the time limit of {timeout:g} s is over; the job was ended", file=sys.stderr)
     elif job.asked is None and job.cause and job.cause.status is not None:
-        print(f"mmpi run: rank {job.cause.rank} (pid {job.cause.pid}) {how(job.cause.status)}", file=sys.stderr)
+        who = f"rank {job.cause.rank} (pid {job.cause.pid})"
+        if len(job.suspects) > 1:
+            who = f"one of the ranks {', '.join(map(str, job.suspects))}, which ended at the same moment,"
+        print(f"mmpi run: {who} {how(job.cause.status)}", file=sys.stderr)
 
 
 def how(status: int) -> str:

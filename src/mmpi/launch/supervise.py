@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Iterable, Mapping, Sequence
 
+from ..flight import Head, read_heads
 from . import processes
 from .errors import LaunchError
 from .folder import Folder, remove_leftovers, sweep
@@ -18,6 +19,7 @@ from .programs import STDIN_PROGRAM
 from .stdin import SCRIPT, Input, Stream, script
 
 GRACE = 1.0  # seconds from one means of ending a job to the next, harder one
+SAME_MOMENT = 0.5  # seconds between a rank's end and the launcher's killing the others, at most
 KILLS = (signal.SIGKILL, signal.SIGTERM)  # how a launcher ends ranks; as wait statuses the same numbers
 
 
@@ -86,6 +88,7 @@ class Job:
         self.ranks = processes.Ranks(process.pid, plan.ranks)
         self.ending: Ending | None = None
         self.cause: processes.Rank | None = None  # once it has ended: the rank that failed first
+        self.suspects: list[int] = []  # the cause is one of these ranks
         self.adopts = False  # are all our other children orphans of this job?
         self._process, self._folder, self._input, self._guard, self._began = process, folder, source, guard, time.time()
         self._pidfd = os.pidfd_open(process.pid)
@@ -160,9 +163,15 @@ class Job:
         self.ranks.watch(0)
         if self.ending:
             self.ending.release()
+        deadline = time.monotonic() + SAME_MOMENT  # a rank that made the launcher end the job may be the last to end
+        while self.ranks.alive() and (left := deadline - time.monotonic()) > 0:
+            self.ranks.watch(left)
         self._end_stragglers()
+        self.ranks.watch(0)
         code, family = self._process.returncode, FAMILIES[self.plan.launcher]
+        believe(self.ranks, read_heads(self._folder.path))
         self.cause = cause_of_end(self.ranks, code)
+        self.suspects = doubtful(self.ranks, self.cause) if self.cause else []
         self.returncode = self.asked if self.asked is not None else status_of(self.ranks, code, family.BARE_SIGNALS)
         self.ranks.close()
         os.close(self._pidfd)
@@ -232,16 +241,47 @@ class Ending:
         self.step = min(self.step + 1, Ending.KILL_ALL)
 
 
+def believe(ranks: processes.Ranks, heads: Mapping[int, Head]) -> None:
+    """Note what ranks said of their end in their flight records, which stay behind if MPI was not finalized.
+
+    A rank that aborts the job decides so before the launcher kills anybody, but may be the last to end. One that ends
+    without MPI_Finalize has failed, whatever its status; the launcher notices at the same moment as we do.
+    """
+    uptime = time.time() - time.monotonic()
+    for rank in ranks.ended:
+        head = heads.get(rank.pid)
+        if head is None or rank.ended is None:  # it finalized, or is no program of ours
+            continue
+        if head.status > 0:
+            rank.status, rank.ended = (head.status & 0xFF) << 8, min(rank.ended, head.decided - uptime)
+        elif rank.status == 0 and head.initialized:
+            rank.status, rank.ended = 1 << 8, rank.ended - SAME_MOMENT
+
+
 def cause_of_end(ranks: processes.Ranks, code: int) -> processes.Rank | None:
     """The rank that failed first, if a failing rank ended the job. `code` is the return code of mpiexec.
 
     A launcher that sees a rank close its connection, or call MPI_Abort, kills the others, and they may end before that
-    rank. So one that was killed is the cause only if the launcher tells of that signal too.
+    rank. So one that was killed is the cause only if the launcher tells of that signal too, or of nothing.
     """
     first = ranks.failure()
-    if first is None or first.status not in KILLS or code < 0 or code in (0, 255, first.status, 128 + first.status):
+    if first is None or first.status not in KILLS:
         return first
+    told = [rank for rank in ranks.ended if rank.status in KILLS and code in (rank.status, 128 + rank.status)]
+    if told or code < 0 or code in (0, 255):
+        return told[0] if told else first
     return next((rank for rank in ranks.ended if rank.status and rank.status not in KILLS), None)
+
+
+def doubtful(ranks: processes.Ranks, cause: processes.Rank) -> list[int]:
+    """The ranks one of which was killed first, and the others by the launcher; more than one if that cannot be told.
+
+    A rank's connections are closed before its end can be seen, and launchers are quick.
+    """
+    at = cause.ended or 0.0
+    if cause.status not in KILLS:
+        return [cause.rank]
+    return sorted(rank.rank for rank in ranks.ended if rank.status in KILLS and abs((rank.ended or 0.0) - at) < SAME_MOMENT)
 
 
 def status_of(ranks: processes.Ranks, code: int, bare_signals: Sequence[int]) -> int:
