@@ -13,8 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from mmpi import job
+
 MARK = "MMPI_TEST_SUITE"  # in the environment of everything that the suite starts
 SHARED_MEMORY = Path("/dev/shm")
+SEGMENTS = ("mpich_shm_", "sm_segment.", "Intel_MPI_")  # of MPI libraries; none of ours
 PREFIX = "mmpi-tests-"
 HYPOTHESIS = "hypothesis"  # where it notes what it knows of the modules: not into the user's folder
 
@@ -106,11 +109,19 @@ class Leftovers:
         memory = [f"shared memory {path}" for path in self.shared_memory() - self.before if not self.in_use(path)]
         return self.processes() + sorted(memory) + sorted(self.files())
 
+    def remove_segments(self) -> None:
+        """Remove what an MPI library could not: tests kill processes that `mmpi run` did not start, and so does not tidy up."""
+        job.sweep()  # as the next rank that starts would
+        for path in self.shared_memory() - self.before:
+            if path.name.startswith(SEGMENTS) and not self.in_use(path):
+                path.unlink(missing_ok=True)
+
     def close(self) -> list[str]:
         """Give the last ones a moment to end; then tell what is left, and tidy up."""
         end = time.monotonic() + 5
         while (found := self.found()) and time.monotonic() < end:
             time.sleep(0.1)
+            self.remove_segments()
         os.environ.pop(MARK, None)
         os.environ.pop("TMPDIR", None)
         if self.old_folder is not None:

@@ -28,6 +28,7 @@ static void abort_job(int status)
 {
     set_exit_status(status);
     mpi_state = FINALIZED;
+    if (!getenv("MMPI_JOB_DIR")) close_flight();        /* else `mmpi run` reads the status there, and tidies up */
     MPI_Abort(MPI_COMM_WORLD, status);
     _exit(status);
 }

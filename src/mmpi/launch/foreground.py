@@ -102,7 +102,8 @@ def report(job: Job, timeout: float | None) -> None:
     elif job.asked is None and job.cause and job.cause.status is not None:
         who = f"rank {job.cause.rank} (pid {job.cause.pid})"
         if len(job.suspects) > 1:
-            who = f"one of the ranks {', '.join(map(str, job.suspects))}, which ended at the same moment,"
+            *most, last = map(str, job.suspects)
+            who = f"rank {', '.join(most)} or {last} (they ended at the same moment)"
         print(f"mmpi run: {who} {how(job.cause.status)}", file=sys.stderr)
 
 
