@@ -194,15 +194,21 @@ void free_frame(Frame *frame)
     spare = frame;
 }
 
+Py_buffer *take_view(Frame *frame, PyObject *object, int flags)
+{
+    assert(frame->nviews < FRAME_VIEWS);
+    if (PyObject_GetBuffer(object, &frame->views[frame->nviews], flags)) return NULL;
+    live_views++;
+    return &frame->views[frame->nviews++];
+}
+
 Frame *evacuate(Frame *old)
 {
     Frame *frame = new_frame();
     if (!frame) return NULL;
     open_frame(frame, old->signature);
     for (int i = 0; i < old->nviews; i++) {     /* a view may point into its frame: take it anew */
-        if (PyObject_GetBuffer(old->views[i].obj, &frame->views[i], PyBUF_SIMPLE)) { free_frame(frame); return NULL; }
-        frame->nviews++;
-        live_views++;
+        if (!take_view(frame, old->views[i].obj, PyBUF_SIMPLE)) { free_frame(frame); return NULL; }
     }
     memcpy(frame->held, old->held, sizeof old->held);
     memcpy(frame->memory, old->memory, sizeof old->memory);

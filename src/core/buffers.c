@@ -41,7 +41,7 @@ void prepare_elements(void)             /* Open MPI's handles are addresses: no 
     by_code['n'] = (Element){MPI_COUNT, sizeof(MPI_Count)};
     by_code['P'] = (Element){MPI_AINT, sizeof(MPI_Aint)};
     by_code['N'] = by_code['L'];
-    if (MMPI_FLOAT16) by_number[HALF] = by_code['e'] = (Element){MMPI_FLOAT16, 2};
+    if (MPIX_C_FLOAT16) by_number[HALF] = by_code['e'] = (Element){MPIX_C_FLOAT16, 2};
 }
 
 /* Some types exist in one build of a library and not in the next: forget those it does not know. After MPI_Init. */
@@ -78,7 +78,7 @@ int add_typedict(PyObject *module)
 #define ADD_ELEMENT(number, code, ctype, mpi) ADD(((char[]){code, 0}), mpi)
     ELEMENTS(ADD_ELEMENT)
     CODES(ADD)
-    if (MMPI_FLOAT16) { ADD("e", MMPI_FLOAT16) ADD("f2", MMPI_FLOAT16) }
+    if (MPIX_C_FLOAT16) { ADD("e", MPIX_C_FLOAT16) ADD("f2", MPIX_C_FLOAT16) }
     bad = bad || PyModule_AddObjectRef(module, "_typedict", dict);
     Py_XDECREF(dict);
     return bad ? -1 : 0;
@@ -153,12 +153,8 @@ static int explain(PyObject *object, int access)
 
 static int by_protocol(Frame *frame, PyObject *object, int access, Memory *m)
 {
-    assert(frame->nviews < FRAME_VIEWS);
-    Py_buffer *view = &frame->views[frame->nviews];
-    int flags = PyBUF_ANY_CONTIGUOUS | PyBUF_FORMAT | (access == TO_WRITE ? PyBUF_WRITABLE : 0);
-    if (PyObject_GetBuffer(object, view, flags)) return explain(object, access);
-    frame->nviews++;
-    live_views++;
+    Py_buffer *view = take_view(frame, object, PyBUF_ANY_CONTIGUOUS | PyBUF_FORMAT | (access == TO_WRITE ? PyBUF_WRITABLE : 0));
+    if (!view) return explain(object, access);
     m->addr = view->buf;
     m->bytes = view->len;
     m->element = element(view->format, view->itemsize);
@@ -169,11 +165,8 @@ static int by_protocol(Frame *frame, PyObject *object, int access, Memory *m)
 /* it must be exported, lest somebody resizes it, but it needs no questions */
 static int by_bytearray(Frame *frame, PyObject *object, Memory *m)
 {
-    assert(frame->nviews < FRAME_VIEWS);
-    Py_buffer *view = &frame->views[frame->nviews];
-    if (PyObject_GetBuffer(object, view, PyBUF_WRITABLE)) return -1;
-    frame->nviews++;
-    live_views++;
+    const Py_buffer *view = take_view(frame, object, PyBUF_WRITABLE);
+    if (!view) return -1;
     m->addr = view->buf;
     m->bytes = view->len;
     m->element = &by_code['B'];
@@ -428,8 +421,7 @@ static int layout_of(MPI_Datatype type, Layout *l)
     LOCAL(rc, MPI_Type_get_extent, type, &lb, &l->extent);
     if (!rc) LOCAL(rc, MPI_Type_get_true_extent, type, &l->low, &true_extent);
     if (!rc) l->reach = l->low + true_extent;
-    if (rc) finish(NULL, rc);
-    return rc ? -1 : 0;
+    return check(rc);
 }
 
 /* the memory behind a spec, its datatype and that one's layout */
@@ -500,7 +492,7 @@ static int large_type(Frame *frame, Buffer *b)
     if (!rc) LOCAL(rc, MPI_Type_commit, &whole);
     if (chunk != MPI_DATATYPE_NULL) frame->types[frame->ntypes++] = chunk;
     if (whole != MPI_DATATYPE_NULL) frame->types[frame->ntypes++] = whole;
-    if (rc) { finish(NULL, rc); return -1; }
+    if (check(rc)) return -1;
     b->type = whole;
     b->count = 1;
     return 0;

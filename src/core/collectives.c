@@ -48,9 +48,7 @@ static int usable(const Comm *self)
     int size, rc = 0;
     if (self->context) return 0;
     LOCAL(rc, MPI_Comm_size, self->handle, &size);
-    PyObject *none = finish(NULL, rc);
-    Py_XDECREF(none);
-    return none ? 0 : RAISED;
+    return check(rc);
 }
 
 static void in_place(Buffer *b, const Buffer *other)
@@ -235,7 +233,7 @@ static int default_counts(Comm *self, Frame *frame, Collective *c, int n, int pl
     if (!all) return RAISED;
     if (!place) CALL(rc, NOTE(ALL(self)), MPI_Allgather, &mine, sizeof mine, MPI_BYTE, all, sizeof mine, MPI_BYTE, self->handle);
     for (int i = 0; place && i < n; i++) all[i] = c->out.count / n;
-    if (rc) { finish(NULL, rc); return RAISED; }
+    if (check(rc)) return RAISED;
     c->out.counts = frame_memory(frame, (size_t)n, sizeof *all);
     for (int i = 0; c->out.counts && i < n; i++) {
         if (large_counts) ((MPI_Count *)c->out.counts)[i] = all[i];

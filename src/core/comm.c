@@ -155,7 +155,7 @@ int prepare_comm(PyObject *module)
 {
     int rank, rc = MPI_Comm_create_keyval(no_copy, delete_context, &context_key, NULL);
     if (!rc) rc = MPI_Comm_rank(MPI_COMM_WORLD, &rank);
-    if (rc) { finish(NULL, rc); return -1; }
+    if (check(rc)) return -1;
     self_id = mix(WORLD_ID + 1, (uint64_t)rank);
     return know(module, "COMM_WORLD", WORLD_ID) || know(module, "COMM_SELF", self_id) ? -1 : 0;
 }
@@ -319,14 +319,6 @@ GETTER(Comm, is_topo, "Whether it has a topology.")
     return finish_with(NULL, rc, PyBool_FromLong(topology != MPI_UNDEFINED));
 }
 
-static int set_name(PyObject *self, PyObject *value, void *unused)
-{
-    (void)unused;
-    PyObject *done = value ? PyObject_CallMethod(self, "Set_name", "O", value) : PyErr_Format(PyExc_AttributeError, "a communicator keeps its name");
-    Py_XDECREF(done);
-    return done ? 0 : -1;
-}
-
 static PyObject *comm_repr(PyObject *self)
 {
     Comm *c = (Comm *)self;
@@ -355,7 +347,7 @@ static PyMethodDef comm_methods[] = {
     ROW(Comm, Split_type), ROW0(Comm, Free), END_OF_ROWS};
 static PyGetSetDef getters[] = {
     HANDLE_GETROW, GETROW(Comm, rank), GETROW(Comm, size), GETROW(Comm, group), GETROW(Comm, is_inter), GETROW(Comm, is_intra),
-    GETROW(Comm, topology), GETROW(Comm, is_topo), GETSETROW(Comm, name, set_name), END_OF_GETROWS};
+    GETROW(Comm, topology), GETROW(Comm, is_topo), GETSETROW(Comm, name, handle_set_name), END_OF_GETROWS};
 
 /* the methods of several files in one table */
 static PyMethodDef *joined(PyMethodDef *const tables[])

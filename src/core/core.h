@@ -47,12 +47,14 @@ void close_frame(Frame *);
 extern PyObject *MPIError;
 PyObject *finish(Frame *, int rc);      /* lets the frame go; None, or raises */
 PyObject *finish_with(Frame *, int rc, PyObject *result);       /* the same with a result; steals it */
+int check(int rc);                      /* 0, or RAISED with the error of the code raised */
 int blame(const Frame *, const char *argument);                 /* put method and argument before the error; RAISED */
 int document(PyMethodDef *, const char *self);                  /* docstrings that inspect.signature reads */
 
 Frame *new_frame(void);                 /* for calls that outlive themselves; from a free list */
 void free_frame(Frame *);
 Frame *evacuate(Frame *);               /* to the heap, from a stack that is about to go */
+Py_buffer *take_view(Frame *, PyObject *, int flags);         /* NULL with what the exporter raised */
 void *frame_memory(Frame *, size_t count, size_t size);         /* NULL with MemoryError */
 int frame_hold(Frame *, PyObject *);
 extern long live_frames, live_views;    /* 0 at exit, or something leaks */
@@ -154,6 +156,7 @@ extern volatile int ending;                             /* the process ends: wai
 enum { TO_SEND, TO_RECEIVE, TOGETHER, TO_WAIT };        /* what an interrupted wait must undo */
 int by_twin(const Door *, MPI_Count bytes);             /* should this point-to-point call start its twin? */
 int drive(Door *, Frame *, int rc, int kind, MPI_Request *, MPI_Status *, Context *);   /* test until done */
+int cancel_receive(MPI_Request *, MPI_Status *);        /* and wait for its end; the GIL is held */
 int poll_until(Door *, int (*test)(void *), void *);    /* the same loop for other tests: 1 done, 0 not, <0 failed */
 
 #define THROUGH_(rc, note, function, call)                                                                \
@@ -305,6 +308,7 @@ void handle_dealloc(PyObject *);
 void free_object(PyObject *);            /* memory and type, after the fields were let go */
 PyObject *handle_compare(PyObject *, PyObject *, int);
 int handle_bool(PyObject *);
+int handle_set_name(PyObject *, PyObject *, void *);    /* by the method Set_name */
 PyObject *handle_repr(PyObject *);
 PyObject *handle_from(PyObject *, PyObject *);
 PyObject *handle_to(PyObject *, PyObject *);

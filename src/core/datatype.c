@@ -221,17 +221,9 @@ GETTER(Datatype, is_predefined, "Whether MPI or Fortran 90 parameters define it.
     return finish_with(NULL, rc, PyBool_FromLong(named));
 }
 
-static int set_name(PyObject *self, PyObject *value, void *unused)
-{
-    (void)unused;
-    PyObject *done = value ? PyObject_CallMethod(self, "Set_name", "O", value) : PyErr_Format(PyExc_AttributeError, "a datatype keeps its name");
-    Py_XDECREF(done);
-    return done ? 0 : -1;
-}
-
 static PyGetSetDef getters[] = {
     HANDLE_GETROW, GETROW(Datatype, size), GETROW(Datatype, lb), GETROW(Datatype, extent), GETROW(Datatype, ub), GETROW(Datatype, true_lb),
-    GETROW(Datatype, true_extent), GETROW(Datatype, true_ub), GETSETROW(Datatype, name, set_name), GETROW(Datatype, is_predefined), END_OF_GETROWS};
+    GETROW(Datatype, true_extent), GETROW(Datatype, true_ub), GETSETROW(Datatype, name, handle_set_name), GETROW(Datatype, is_predefined), END_OF_GETROWS};
 static PyMethodDef methods[] = {
     HANDLE_ROWS, ROW0(Datatype, Get_size), ROW0(Datatype, Get_extent), ROW0(Datatype, Get_true_extent), ROW0(Datatype, Get_name),
     ROW(Datatype, Set_name), ROW0(Datatype, Dup), ROW(Datatype, Create_contiguous), ROW(Datatype, Create_vector), ROW(Datatype, Create_hvector),

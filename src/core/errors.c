@@ -51,4 +51,6 @@ PyObject *finish_with(Frame *frame, int rc, PyObject *result)
     return NULL;
 }
 
+int check(int rc) { return rc && !finish(NULL, rc) ? RAISED : 0; }
+
 PyObject *finish(Frame *frame, int rc) { return finish_with(frame, rc, Py_NewRef(Py_None)); }

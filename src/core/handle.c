@@ -86,6 +86,14 @@ static PyObject *constant_name(PyObject *self)
     return NULL;
 }
 
+int handle_set_name(PyObject *self, PyObject *name, void *unused)
+{
+    (void)unused;
+    PyObject *done = name ? PyObject_CallMethod(self, "Set_name", "O", name) : PyErr_Format(PyExc_AttributeError, "%R keeps its name", self);
+    Py_XDECREF(done);
+    return done ? 0 : -1;
+}
+
 PyObject *handle_repr(PyObject *self)
 {
     PyObject *class = PyObject_GetAttrString((PyObject *)Py_TYPE(self), "__name__"), *name = constant_name(self), *text = NULL;

@@ -72,7 +72,7 @@ static void abandon(Frame *frame, Pair *p)
 {
     PyObject *type, *value, *trace;
     PyErr_Fetch(&type, &value, &trace);
-    if (p->both[0] != MPI_REQUEST_NULL && MPI_Cancel(&p->both[0]) == MPI_SUCCESS) MPI_Wait(&p->both[0], MPI_STATUS_IGNORE);
+    if (p->both[0] != MPI_REQUEST_NULL) cancel_receive(&p->both[0], MPI_STATUS_IGNORE);
     Frame *heap = p->both[1] != MPI_REQUEST_NULL ? evacuate(frame) : NULL;
     if (heap) park(p->both[1], heap);
     PyErr_Restore(type, value, trace);

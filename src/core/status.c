@@ -132,9 +132,7 @@ static int set_cancelled(PyObject *self, PyObject *value, void *unused)
     (void)unused;
     if (!value) PyErr_SetString(PyExc_AttributeError, "a Status keeps its fields");
     else if (!to_flag(NULL, value, &flag)) LOCAL(rc, MPI_Status_set_cancelled, &((Status *)self)->handle, flag);
-    PyObject *done = finish(NULL, rc);
-    Py_XDECREF(done);
-    return done ? 0 : -1;
+    return check(rc) ? -1 : 0;
 }
 
 static int set_count(PyObject *self, PyObject *value, void *unused)
@@ -143,9 +141,7 @@ static int set_count(PyObject *self, PyObject *value, void *unused)
     (void)unused;
     if (!value) PyErr_SetString(PyExc_AttributeError, "a Status keeps its fields");
     else if (!to_count(NULL, value, &count)) LOCAL(rc, MPI_Status_set_elements_x, &((Status *)self)->handle, MPI_BYTE, count);
-    PyObject *done = finish(NULL, rc);
-    Py_XDECREF(done);
-    return done ? 0 : -1;
+    return check(rc) ? -1 : 0;
 }
 
 /* pickled as the bytes that this MPI library understands */

@@ -40,13 +40,23 @@ static int raise_late(void *unused)
     return -1;
 }
 
+/* Its end is near, but needs a lock of MPI's that a thread may hold which waits for the GIL in a callback. */
+int cancel_receive(MPI_Request *request, MPI_Status *status)
+{
+    int rc;
+    Py_BEGIN_ALLOW_THREADS
+    rc = MPI_Cancel(request);
+    if (!rc) rc = MPI_Wait(request, status);
+    Py_END_ALLOW_THREADS
+    return rc;
+}
+
 /* take back a receive; 0 if it was done after all */
 static int take_back(MPI_Request *request, MPI_Status *status)
 {
     MPI_Status own;
     int cancelled = 0;
-    if (MPI_Cancel(request) || MPI_Wait(request, &own) || MPI_Test_cancelled(&own, &cancelled)) return RAISED;
-    if (cancelled) return RAISED;
+    if (cancel_receive(request, &own) || MPI_Test_cancelled(&own, &cancelled) || cancelled) return RAISED;
     if (status != MPI_STATUS_IGNORE) *status = own;
     PyErr_Fetch(&late_type, &late_value, &late_trace);
     return Py_AddPendingCall(raise_late, NULL) ? RAISED : 0;

@@ -4,10 +4,8 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
-import shutil
-import socket
+import zlib
 
 
 def job_name() -> str:
@@ -16,8 +14,8 @@ def job_name() -> str:
     if name:
         return name
     step = os.environ.get("SLURM_STEP_ID") and f"{os.environ.get('SLURM_JOB_ID')}.{os.environ['SLURM_STEP_ID']}"
-    what = os.environ.get("PMIX_NAMESPACE") or step or f"{socket.gethostname()} {os.getppid()} {_start_time(os.getppid())}"
-    return hashlib.sha256(what.encode()).hexdigest()[:8]
+    what = os.environ.get("PMIX_NAMESPACE") or step or f"{os.uname().nodename} {os.getppid()} {_start_time(os.getppid())}"
+    return f"{zlib.crc32(what.encode()):08x}"
 
 
 def folder() -> str:
@@ -48,6 +46,8 @@ def _sweep_folder(path: str) -> None:
         if "run" in names or not pages:  # `mmpi run` looks after its own; one without pages may be starting
             return
         if not any(os.path.exists(f"/proc/{name.removesuffix('.page')}") for name in pages):
+            import shutil  # seldom needed, and dear at every start
+
             shutil.rmtree(path, ignore_errors=True)
 
 

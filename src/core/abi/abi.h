@@ -115,7 +115,4 @@ extern WEAK int *const MPI_UNWEIGHTED, *const MPI_WEIGHTS_EMPTY;
 #include "extensions.h"
 #undef MPIX
 #endif                                           /* not a site's */
-
-/* IEEE half precision, an extension that the standard ABI lacks; a library that does not know it fails MPI_Type_size */
-#define MMPI_FLOAT16 MPIX_C_FLOAT16
 #endif

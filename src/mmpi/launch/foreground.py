@@ -12,7 +12,7 @@ from types import TracebackType
 
 from . import processes
 from .plans import Plan
-from .supervise import Job, start
+from .supervise import Job, doubtful, start
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 PR_SET_CHILD_SUBREAPER = 36
@@ -101,8 +101,8 @@ def report(job: Job, timeout: float | None) -> None:
         print(f"mmpi run: the time limit of {timeout:g} s is over; the job was ended", file=sys.stderr)
     elif job.asked is None and job.cause and job.cause.status is not None:
         who = f"rank {job.cause.rank} (pid {job.cause.pid})"
-        if len(job.suspects) > 1:
-            *most, last = map(str, job.suspects)
+        *most, last = map(str, doubtful(job.ranks, job.cause))
+        if most:
             who = f"rank {', '.join(most)} or {last} (they ended at the same moment)"
         print(f"mmpi run: {who} {how(job.cause.status)}", file=sys.stderr)
 

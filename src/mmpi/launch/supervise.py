@@ -88,7 +88,6 @@ class Job:
         self.ranks = processes.Ranks(process.pid, plan.ranks)
         self.ending: Ending | None = None
         self.cause: processes.Rank | None = None  # once it has ended: the rank that failed first
-        self.suspects: list[int] = []  # the cause is one of these ranks
         self.adopts = False  # are all our other children orphans of this job?
         self._process, self._folder, self._input, self._guard, self._began = process, folder, source, guard, time.time()
         self._pidfd = os.pidfd_open(process.pid)
@@ -171,7 +170,6 @@ class Job:
         code, family = self._process.returncode, FAMILIES[self.plan.launcher]
         believe(self.ranks, read_heads(self._folder.path))
         self.cause = cause_of_end(self.ranks, code)
-        self.suspects = doubtful(self.ranks, self.cause) if self.cause else []
         self.returncode = self.asked if self.asked is not None else status_of(self.ranks, code, family.BARE_SIGNALS)
         self.ranks.close()
         os.close(self._pidfd)
