@@ -22,12 +22,12 @@ LATER = {
     "persistent and partitioned requests": "*_init Start Startall Pready* Parrived",
     "exchanges that do not block": "Isendrecv Isendrecv_replace",
     "several requests at once, without freeing": "Request_get_status_*",
-    "generalized requests": "Grequest_* Status_set_elements",
+    "generalized requests": "Status_set_elements",
     "processes": """
         Comm_spawn* Comm_accept Comm_connect Comm_disconnect Comm_join Comm_get_parent Comm_remote_group Intercomm_*
         Open_port Close_port *ublish_name Lookup_name""",
     "sessions": "Session_* Group_from_session_pset Comm_create_from_group",
-    "communicators": "Comm_create_group Comm_idup Comm_idup_with_info Comm_get_info Comm_set_info",
+    "communicators": "Comm_create_group Comm_idup_with_info Comm_get_info Comm_set_info",
     "info": "Info_*",
     "attributes": "*_create_keyval *_free_keyval *_set_attr *_get_attr *_delete_attr",
     "error handlers and codes": "*_create_errhandler *_call_errhandler Errhandler_* Add_error_* Remove_error_*",

@@ -55,6 +55,7 @@ PARAMETERS = {
     "list[Status] | None": "statuses",
     "Callable[[memoryview, memoryview, Datatype], object]": "function",
     "memoryview": "mem",
+    "Any": "obj sendobj",
 }
 
 # type: method.parameter; I... is as the method without I. What counts only at the root may be None elsewhere.
@@ -75,6 +76,9 @@ SPECIAL_PARAMETERS = {
     "SupportsIndex | Integers": "Compute_dims.dims",
     "Integers | None": "Translate_ranks.ranks",
     "Group | None": "Translate_ranks.group",
+    "Any": "recv.buf sendrecv.recvbuf",
+    "Sequence[Any] | None": "scatter.sendobj alltoall.sendobj",
+    "Op | Callable[[Any, Any], Any]": "reduce.op allreduce.op scan.op exscan.op",
     "Sequence[Integers]": "Range_incl.ranks Range_excl.ranks",
 }
 
@@ -84,8 +88,8 @@ RESULTS = {
     "Get_error_class Query_thread Waitany handle rank size topology dim ndim source tag error count lb extent ub true_lb true_extent "
     "true_ub",
     "bool": "Is_inter Is_intra Is_commutative Is_cancelled Is_initialized Is_finalized Is_thread_main Iprobe Test Testall "
-    "Request.Get_status is_inter is_intra is_topo is_commutative is_predefined cancelled",
-    "Literal[True]": "Probe Wait Waitall",
+    "Request.Get_status iprobe Request.get_status is_inter is_intra is_topo is_commutative is_predefined cancelled",
+    "Literal[True]": "Probe Wait Waitall probe",
     "float": "Wtime Wtick",
     "NoReturn": "Abort",
     "str": "Get_name Get_error_string Get_library_version Get_processor_name name",
@@ -94,18 +98,27 @@ RESULTS = {
     "tuple[int, int]": "Get_extent Get_true_extent Get_version Shift",
     "tuple[int, bool]": "Testany",
     "tuple[list[int], list[int], list[int]]": "Get_topo topo",
-    "Self": "fromhandle Dup Clone Commit Message.Probe Union Intersection Intersect Difference Incl Excl Range_incl Range_excl "
+    "Self": "fromhandle Dup Clone Commit Message.Probe Message.probe Union Intersection Intersect Difference Incl Excl Range_incl Range_excl "
     "Create_contiguous Create_vector Create_hvector Create_indexed Create_hindexed Create_indexed_block Create_hindexed_block "
     "Create_struct Create_subarray Create_resized Op.Create",
-    "Self | None": "Message.Iprobe",
+    "Self | None": "Message.Iprobe Message.iprobe",
     "Comm": "Create Split Split_type",
     "Cartcomm": "Create_cart Sub",
     "Group": "Get_group group",
     "Errhandler": "Get_errhandler",
-    "Message": "Mprobe",
-    "Message | None": "Improbe",
+    "Message": "Mprobe mprobe",
+    "Message | None": "Improbe improbe",
     "memoryview": "Alloc_mem",
     "Buffer | None": "Detach_buffer",
+    "Any": "recv sendrecv bcast scatter reduce allreduce scan exscan wait",
+    "list[Any]": "allgather alltoall waitall",
+    "list[Any] | None": "gather",
+    "tuple[bool, Any]": "test",
+    "tuple[int, Any]": "waitany",
+    "tuple[int, bool, Any]": "testany",
+    "tuple[bool, list[Any] | None]": "testall",
+    "tuple[list[int] | None, list[Any] | None]": "waitsome testsome",
+    "Pickle | None": "serializer",
 }
 # What has such a name gives something back, so a row is missing in RESULTS if it would be None.
 GIVES_BACK = ("Get_", "Is_", "Create", "Query_", "Test", "Dup")
@@ -131,6 +144,8 @@ from typing import Any, ClassVar, Final, Literal, NoReturn, Self, SupportsIndex
 from typing_extensions import disjoint_base
 
 from .errors import MPIError
+from .pickling import Pickle as Pickle
+from .pickling import pickle as pickle
 from .places import BottomType as BottomType
 from .places import InPlaceType as InPlaceType
 from .typing import Buffer, BufSpec, BufSpecB, BufSpecV, BufSpecW, Counts, InPlace, Integers, TypeSpec
@@ -190,9 +205,9 @@ def python_functions() -> Iterator[ast.FunctionDef]:
 
 
 def blocking(name: str, owner: type | None) -> str:
-    """Send for Isend, where there is a Send; else the name itself."""
-    form = name[1:].capitalize()
-    return form if name.startswith("I") and owner and hasattr(owner, form) else name
+    """Send for Isend and send for isend, where there is one; else the name itself."""
+    form = name[1:].capitalize() if name[0] == "I" else name[1:]
+    return form if name[0] in "Ii" and owner and hasattr(owner, form) else name
 
 
 def writable(owner: type, name: str) -> bool:
@@ -279,7 +294,7 @@ def property_lines(owner: type, name: str, doc: str) -> Iterator[str]:
     yield "    @property"
     yield from definition(name, ["self"], kind, doc, "    ")
     if writable(owner, name):
-        wide = {"int": "SupportsIndex"}.get(kind, kind)
+        wide = {"int": "SupportsIndex", "Pickle | None": "Any"}.get(kind, kind)
         yield f"    @{name}.setter"
         yield f"    def {name}(self, value: {wide}) -> None: ..."
 

@@ -48,7 +48,7 @@ static Py_ssize_t find(const Signature *s, PyObject *name)
     return complain(s, "no argument", name);
 }
 
-static int unpack(const Signature *s, PyObject **slots, ARGS)
+static int fill(const Signature *s, PyObject **slots, ARGS)
 {
     if (nargs > s->total) {
         PyErr_Format(PyExc_TypeError, "%s(%s): %zd arguments given, at most %zd taken", s->name, s->text, nargs, s->total);
@@ -76,7 +76,7 @@ int parse(Signature *s, Frame *frame, ARGS, ...)
     assert(s->total <= MOST);
     if (kwnames || nargs < s->required || nargs > s->total) {  /* else they stand in order as they are */
         memset(slots, 0, sizeof slots);
-        if (unpack(s, slots, args, nargs, kwnames)) return RAISED;
+        if (fill(s, slots, args, nargs, kwnames)) return RAISED;
         args = slots;
         nargs = s->total;
     }
@@ -166,11 +166,16 @@ static void free_types(Frame *frame)
     frame->ntypes = 0;
 }
 
-void close_frame(Frame *frame)
+void release_objects(Frame *frame)
 {
     live_views -= frame->nviews;
     while (frame->nviews) PyBuffer_Release(&frame->views[--frame->nviews]);
     while (frame->nheld) Py_DECREF(frame->held[--frame->nheld]);
+}
+
+void close_frame(Frame *frame)
+{
+    release_objects(frame);
     while (frame->nmemory) free(frame->memory[--frame->nmemory]);
     if (frame->ntypes) free_types(frame);
 }

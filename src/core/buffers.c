@@ -100,12 +100,7 @@ static const Element *element(const char *format, Py_ssize_t itemsize)
 
 typedef struct { void *addr; Py_ssize_t bytes; const Element *element; Element own; char format[24]; } Memory;
 
-/* What numpy.ndarray looks like: the layout behind NumPy's own macros. Nothing after type_num is read. */
-typedef struct { PyObject_HEAD char *data; int nd; Py_ssize_t *shape, *strides; PyObject *base, *descr; int flags; } Array;
-typedef struct { PyObject_HEAD PyObject *type; char kind, code, order, unused; int type_num; } Descr;
-enum { ONE_SEGMENT = 1 | 2, ALIGNED = 0x100, WRITEABLE = 0x400 };
-
-static int is_array(PyObject *object)   /* of NumPy, once somebody has imported it */
+int is_array(PyObject *object)
 {
     static PyTypeObject *class;
     PyTypeObject *type = Py_TYPE(object);

@@ -42,15 +42,6 @@ static int is_root(const Comm *self, int root)
 
 static int is_idle(const Comm *self, int root) { return is_inter(self) && root == MPI_PROC_NULL; }
 
-/* without a communicator's context (COMM_NULL, or before init) MPI, or the door, has to say what is wrong */
-static int usable(const Comm *self)
-{
-    int size, rc = 0;
-    if (self->context) return 0;
-    LOCAL(rc, MPI_Comm_size, self->handle, &size);
-    return check(rc);
-}
-
 static void in_place(Buffer *b, const Buffer *other)
 {
     *b = (Buffer){.addr = MPI_IN_PLACE, .count = other->count, .bytes = other->bytes, .type = other->type};

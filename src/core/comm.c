@@ -9,9 +9,19 @@ PyTypeObject *CommType, *IntracommType, *IntercommType;
 uint64_t self_id;
 static int context_key;                 /* the MPI attribute that leads from a communicator to its context */
 
-static void drop_context(Context *context)
+static int drop_object(void *object)
 {
-    if (context && __atomic_sub_fetch(&context->references, 1, __ATOMIC_ACQ_REL) == 0) free(context);
+    Py_DECREF((PyObject *)object);
+    return 0;
+}
+
+void drop_context(Context *context)
+{
+    if (!context || __atomic_sub_fetch(&context->references, 1, __ATOMIC_ACQ_REL)) return;
+    PyObject *objects[] = {context->serializer, context->locks};
+    for (int i = 0; i < 2; i++)         /* the GIL may be somebody else's */
+        if (objects[i]) (void)Py_AddPendingCall(drop_object, objects[i]);
+    free(context);
 }
 
 static int no_copy(MPI_Comm comm, int key, void *extra, void *value, void *copy, int *flag)
@@ -23,8 +33,11 @@ static int no_copy(MPI_Comm comm, int key, void *extra, void *value, void *copy,
 
 static int delete_context(MPI_Comm comm, int key, void *value, void *extra)
 {
+    Context *context = value;
     (void)comm; (void)key; (void)extra;
-    drop_context(value);
+    if (mpi_state == RUNNING && context->making != MPI_REQUEST_NULL) MPI_Wait(&context->making, MPI_STATUS_IGNORE);
+    if (mpi_state == RUNNING && context->hidden != MPI_COMM_NULL) MPI_Comm_free(&context->hidden);
+    drop_context(context);
     return MPI_SUCCESS;
 }
 
@@ -39,6 +52,8 @@ static Context *find_context(MPI_Comm comm, uint64_t id)
     if (!(context = calloc(1, sizeof *context))) return NULL;
     int inter = 0;
     context->remote_size = -1;
+    context->hidden = MPI_COMM_NULL;
+    context->making = MPI_REQUEST_NULL;
     if (MPI_Comm_rank(comm, &context->rank) || MPI_Comm_size(comm, &context->size) || MPI_Comm_test_inter(comm, &inter) ||
         (inter && MPI_Comm_remote_size(comm, &context->remote_size))) { free(context); return NULL; }
     context->id = id;
@@ -57,6 +72,15 @@ static Context *context_of(MPI_Comm comm, uint64_t id)
     context = find_context(comm, id);
     Py_END_ALLOW_THREADS
     return context;
+}
+
+/* without a context (COMM_NULL, or before init) MPI, or the door, has to say what is wrong */
+int usable(const Comm *self)
+{
+    int size, rc = 0;
+    if (self->context) return 0;
+    LOCAL(rc, MPI_Comm_size, self->handle, &size);
+    return check(rc);
 }
 
 static uint64_t mix(uint64_t a, uint64_t b)             /* the finalizer of splitmix64 */
@@ -129,6 +153,7 @@ Comm *adopt_comm(PyTypeObject *type, MPI_Comm handle, Context *parent)
     Comm *self = new_handle(type, &handle);
     if (!self || handle == MPI_COMM_NULL) return self;
     self->context = context_of(handle, parent_id ? mix(mix(parent_id, number), (uint64_t)leader_of(handle)) : 0);
+    if (self->context && parent) self->context->serializer = Py_XNewRef(parent->serializer);
     return self;
 }
 
@@ -319,6 +344,27 @@ GETTER(Comm, is_topo, "Whether it has a topology.")
     return finish_with(NULL, rc, PyBool_FromLong(topology != MPI_UNDEFINED));
 }
 
+GETTER(Comm, serializer, "What packs objects instead of MPI.pickle: anything with dumps and loads, or None. New communicators made of this one inherit it.")
+{
+    return Py_NewRef(self->context && self->context->serializer ? self->context->serializer : Py_None);
+}
+
+static int set_serializer(PyObject *self, PyObject *value, void *unused)
+{
+    const Comm *comm = (Comm *)self;
+    (void)unused;
+    if (!value) { PyErr_SetString(PyExc_AttributeError, "a communicator keeps its serializer: set it to None"); return -1; }
+    if (usable(comm)) return -1;
+    PyObject *pickling = PyImport_ImportModule("mmpi.pickling"), *old = comm->context->serializer;
+    PyObject *made = pickling ? PyObject_CallMethod(pickling, "serializer", "O", value) : NULL;
+    Py_XDECREF(pickling);
+    if (!made) return -1;
+    comm->context->serializer = made == Py_None ? NULL : Py_NewRef(made);
+    Py_DECREF(made);
+    Py_XDECREF(old);
+    return 0;
+}
+
 static PyObject *comm_repr(PyObject *self)
 {
     Comm *c = (Comm *)self;
@@ -347,20 +393,8 @@ static PyMethodDef comm_methods[] = {
     ROW(Comm, Split_type), ROW0(Comm, Free), END_OF_ROWS};
 static PyGetSetDef getters[] = {
     HANDLE_GETROW, GETROW(Comm, rank), GETROW(Comm, size), GETROW(Comm, group), GETROW(Comm, is_inter), GETROW(Comm, is_intra),
-    GETROW(Comm, topology), GETROW(Comm, is_topo), GETSETROW(Comm, name, handle_set_name), END_OF_GETROWS};
-
-/* the methods of several files in one table */
-static PyMethodDef *joined(PyMethodDef *const tables[])
-{
-    size_t n = 0;
-    for (int t = 0; tables[t]; t++)
-        for (PyMethodDef *row = tables[t]; row->ml_name; row++) n++;
-    PyMethodDef *all = calloc(n + 1, sizeof *all), *next = all;
-    if (!all) { PyErr_NoMemory(); return NULL; }
-    for (int t = 0; tables[t]; t++)
-        for (PyMethodDef *row = tables[t]; row->ml_name; row++) *next++ = *row;
-    return all;                         /* lives as long as the type */
-}
+    GETROW(Comm, topology), GETROW(Comm, is_topo), GETSETROW(Comm, name, handle_set_name),
+    GETSETROW(Comm, serializer, set_serializer), END_OF_GETROWS};
 
 static int add_comm_type(PyObject *module, PyTypeObject **type, const char *name, const char *doc, PyTypeObject *base, PyMethodDef *const tables[])
 {
@@ -377,7 +411,9 @@ static int add_comm_type(PyObject *module, PyTypeObject **type, const char *name
 int add_comm_types(PyObject *module)
 {
     static PyMethodDef none[] = {END_OF_ROWS};
-    PyMethodDef *const comm[] = {comm_methods, p2p_methods, collective_methods, NULL}, *const intra[] = {scan_methods, topology_methods, NULL};
+    PyMethodDef *const comm[] = {comm_methods, p2p_methods, collective_methods, object_p2p_methods, object_collective_methods,
+                                object_reduction_methods, NULL};
+    PyMethodDef *const intra[] = {scan_methods, topology_methods, object_scan_methods, NULL};
     PyMethodDef *const nothing[] = {none, NULL};
     return add_comm_type(module, &CommType, "mmpi.MPI.Comm", "A communicator.", NULL, comm) ||
            add_comm_type(module, &IntracommType, "mmpi.MPI.Intracomm", "A communicator of one group.", CommType, intra) ||

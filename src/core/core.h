@@ -16,6 +16,7 @@
 
 typedef struct Context Context;
 typedef struct Request Request;
+typedef struct Work Work;
 
 /* --- a call, from its arguments to its end (args.c) ------------------------------------------------------- */
 
@@ -44,9 +45,11 @@ int parse(Signature *, Frame *, ARGS, ...);
 #define PARSE(frame, ...) parse(signature, frame, args, nargs, kwnames, __VA_ARGS__, (Converter)NULL)
 void open_frame(Frame *, const Signature *);
 void close_frame(Frame *);
+void release_objects(Frame *);          /* but keep the memory */
 extern PyObject *MPIError;
 PyObject *finish(Frame *, int rc);      /* lets the frame go; None, or raises */
 PyObject *finish_with(Frame *, int rc, PyObject *result);       /* the same with a result; steals it */
+PyObject *finish_heap(Frame *, int rc); /* finish, and the frame is one of new_frame */
 int check(int rc);                      /* 0, or RAISED with the error of the code raised */
 int blame(const Frame *, const char *argument);                 /* put method and argument before the error; RAISED */
 int document(PyMethodDef *, const char *self);                  /* docstrings that inspect.signature reads */
@@ -150,6 +153,7 @@ extern int large_counts;                                /* the library has the M
 
 enum { BLOCK, YIELD, IDLE };
 extern int wait_policy;                                 /* how point-to-point and object calls wait */
+extern volatile int nworks;             /* objects under way, which whoever waits must advance */
 extern int typed_twins;                                 /* typed collectives go by their twins: asked for job-wide */
 extern volatile int ending;                             /* the process ends: waiting threads let go */
 
@@ -164,6 +168,7 @@ int poll_until(Door *, int (*test)(void *), void *);    /* the same loop for oth
         Door door_;                                                                                       \
         if (!(function)) { rc = lacking(OP_##function); break; }                                          \
         if ((rc = enter(&door_, OP_##function, note)) != 0) break;                                        \
+        if (nworks) watch_over(OP_##function);                                                            \
         rc = call;                                                                                        \
         leave(&door_, rc, NULL);                                                                          \
     } while (0)
@@ -204,6 +209,7 @@ int poll_until(Door *, int (*test)(void *), void *);    /* the same loop for oth
         Door door_; MPI_Request request_ = MPI_REQUEST_NULL;                                              \
         if (!(function)) { rc = lacking(OP_##function); break; }                                          \
         if ((rc = enter(&door_, OP_##function, note)) != 0) break;                                        \
+        if (!typed_twins && nworks) watch_over(OP_##function);                                            \
         if (!typed_twins) rc = call;                                                                      \
         else rc = drive(&door_, frame, start, TOGETHER, &request_, MPI_STATUS_IGNORE, (self)->context);   \
         leave(&door_, rc, NULL);                                                                          \
@@ -254,6 +260,12 @@ int prepare_places(PyObject *module);   /* BOTTOM, IN_PLACE */
 int add_typedict(PyObject *module);
 PyObject *memory_of(void *addr, Py_ssize_t bytes, int writable);            /* a memoryview */
 
+/* What numpy.ndarray looks like: the layout behind NumPy's own macros. Nothing after type_num is read. */
+typedef struct { PyObject_HEAD char *data; int nd; Py_ssize_t *shape, *strides; PyObject *base, *descr; int flags; } Array;
+typedef struct { PyObject_HEAD PyObject *type; char kind, code, order, unused; int type_num; } Descr;
+enum { ONE_SEGMENT = 1 | 2, ALIGNED = 0x100, WRITEABLE = 0x400 };
+int is_array(PyObject *);               /* exactly numpy.ndarray, once somebody has imported it */
+
 /* --- what an argument means: converters (args.c) ---------------------------------------------------------- */
 
 int to_object(Frame *, PyObject *, void *);             /* as it is, borrowed */
@@ -279,11 +291,12 @@ typedef struct { HANDLE_HEAD(MPI_Datatype); } Datatype;
 typedef struct { HANDLE_HEAD(MPI_Op); PyObject *function; } Op;
 typedef struct { HANDLE_HEAD(MPI_Info); } Info;
 typedef struct { HANDLE_HEAD(MPI_Errhandler); } Errhandler;
-typedef struct { HANDLE_HEAD(MPI_Message); PyObject *buf; Context *context; int source; } Message;
+typedef struct { HANDLE_HEAD(MPI_Message); PyObject *buf; Context *context; MPI_Comm comm; MPI_Status status; } Message;
 typedef struct { HANDLE_HEAD(MPI_Status); } Status;
 struct Request {
     HANDLE_HEAD(MPI_Request);
     PyObject *buf;
+    Work *work;                         /* of what takes more than one call of MPI: handle is a generalized request then */
     Frame *frame;                       /* what the operation needs until it is done */
     uint64_t start;                     /* sequence of the call that started it */
 };
@@ -293,6 +306,7 @@ extern PyTypeObject *CommType, *IntracommType, *IntercommType, *TopocommType, *C
 enum { CONSTANT = 1 };                  /* flags: a predefined handle, made by us */
 void *new_handle(PyTypeObject *, const void *handle);   /* an object of a handle type */
 int add_type(PyObject *module, PyTypeObject **, PyType_Spec *, PyTypeObject *base, PyMethodDef *);
+PyMethodDef *joined(PyMethodDef *const tables[]);       /* the methods of several files in one table */
 int add_constant(PyObject *module, const char *name, PyTypeObject *, const void *handle);
 #define HANDLE_SLOTS                                                                                      \
     SLOT(Py_tp_new, handle_new), SLOT(Py_tp_dealloc, handle_dealloc), SLOT(Py_tp_richcompare, handle_compare), \
@@ -328,6 +342,7 @@ MPI_Datatype type_of_code(const char *code);            /* MPI_DATATYPE_NULL: no
 
 /* --- communicators (comm.c) ------------------------------------------------------------------------------- */
 
+enum { SLOTS = 1024 };                  /* tags reserved at the top of the tag space, for pieces of large objects */
 struct Context {                        /* what we know of a communicator; shared by all objects with its handle */
     uint64_t id;                        /* equal on all ranks; 0: made by somebody else */
     uint64_t collectives;               /* so far */
@@ -335,6 +350,12 @@ struct Context {                        /* what we know of a communicator; share
     int references;
     int rank, size, remote_size;        /* remote_size: -1 unless it joins two groups */
     const char *broken;                 /* why no more collectives can run on it, or NULL */
+    PyObject *serializer;               /* instead of MPI.pickle, or NULL */
+    uint64_t exchanges;                 /* object collectives so far */
+    PyObject *locks;                    /* a lock for each kind of them, for who asked, or NULL */
+    MPI_Comm hidden;                    /* the duplicate on which they go on point-to-point, or COMM_NULL */
+    MPI_Request making;                 /* ... while it is made */
+    uint64_t slots[SLOTS / 64];         /* reserved tags in use by sends of ours */
 };
 enum { WORLD_ID = 1 };
 extern uint64_t self_id;                /* the id of COMM_SELF, another on each rank */
@@ -344,6 +365,8 @@ void comm_dealloc(PyObject *);
 void choose_errors(MPI_Errhandler, int keep);           /* what new communicators do with errors */
 Comm *wrap_comm(PyTypeObject *, MPI_Comm);              /* an object for a communicator that exists */
 int prepare_comm(PyObject *module);                     /* after MPI_Init: ids of WORLD and SELF */
+void drop_context(Context *);           /* with or without the GIL */
+int usable(const Comm *);               /* has a context; else RAISED with what MPI says */
 int adopt_errors(MPI_Comm);                             /* errors of this communicator are raised */
 
 /* --- requests (request.c) --------------------------------------------------------------------------------- */
@@ -355,9 +378,91 @@ void park(MPI_Request, Frame *);        /* let it go on without an owner */
 int sweep(void);                        /* end what is done of the parked; how many are left */
 void end_parked(int with_python);       /* before MPI_Finalize */
 
+/* --- work under way (works.c) ----------------------------------------------------------------------------- */
+
+/* What takes more than one call of MPI: a receive of any size, a send in pieces, a collective of objects. Whoever waits
+ * in MPI advances all works that are listed, under one lock, without the GIL. */
+struct Work {
+    Work *next;
+    int (*advance)(Work *);             /* 1: done, rc says how */
+    PyObject *(*result)(Work *);        /* what it brought, or NULL with an exception; the GIL is held */
+    void (*release)(Work *);            /* what it holds; the GIL is held */
+    int rc, listed, orphan, cancelled, nrequests;
+    volatile int done;
+    MPI_Request *requests;              /* of MPI's, under way; memory of who made it */
+    MPI_Request promise;                /* generalized request that its end completes */
+    MPI_Status status;
+    Context *context;
+    PyObject *serializer;
+};
+extern Work *works;                     /* those that are listed, nworks of them */
+void *new_work(size_t, Context *, int (*advance)(Work *), PyObject *(*result)(Work *), void (*release)(Work *));
+void free_work(Work *);
+void lock_works(void), unlock_works(void);      /* never with the GIL */
+void list_work(Work *);                 /* from now on everybody advances it */
+int promise(Work *, MPI_Request *);     /* list it with a request for its end */
+void advance_works(void);
+int finish_work(Door *, Work *);        /* advance it until it is done; its rc, or RAISED */
+int test_work(void *);                  /* for poll_until */
+void leave_alone(Work *);               /* dropped before it was done: it ends alone */
+void sweep_works(void);                 /* release what ended alone */
+void end_works(int with_python);        /* before MPI_Finalize */
+int test_requests(Work *);              /* 1: all done, or rc says what is wrong */
+void watch_over(int operation);         /* advance works now, and while a thread blocks in this */
+
+/* --- objects on the wire (serialize.c) -------------------------------------------------------------------- */
+
+enum { ROOM = 4096, WHOLE = 1 << 18, SLOT_ROOM = 250, CHUNK = 1 << 30 };
+typedef struct { const void *addr; MPI_Count bytes; } Piece;    /* to send: where it lies */
+typedef struct { char *data, *addr; MPI_Count bytes; } Part;    /* received; addr: the same, if it is ours to give away */
+typedef struct { size_t whole, head, room; } Limits;    /* of one message, of a first message, of the caller's memory */
+typedef struct {                        /* an object that is packed to travel */
+    char *head;                         /* the first message */
+    size_t bytes;
+    Piece *pieces;                      /* what follows it */
+    int npieces;
+    MPI_Count total;
+} Parcel;
+typedef struct {                        /* an object to receive into, and what a message must be for that */
+    PyObject *object;
+    char kind, *skeleton;
+    size_t bytes;
+    char *addr;
+    MPI_Count length;
+} Place;
+extern const Limits to_send, to_buffer_up, to_collect;
+int pack(Frame *, PyObject *serializer, PyObject *, const Limits *, char *room, Parcel *);
+PyObject *unpack(PyObject *serializer, const char *message, size_t bytes, Part *, int n);
+int pieces_of(const char *message, size_t bytes, MPI_Count **lengths, int *slot);
+void set_slot(Parcel *, int slot);
+int to_place(Frame *, PyObject *, Place *);
+const char *fits(const Place *, const char *message, size_t bytes);     /* where the bytes would be in the message, or NULL */
+PyObject *put_in_place(PyObject *received, PyObject *place);    /* copies, or says what does not fit; steals the first */
+char *get_memory(size_t bytes);
+extern PyMethodDef serialize_functions[];
+int prepare_serializer(PyObject *module);
+
+/* --- objects between processes (objects_p2p.c, objects_collectives.c) ------------------------------------- */
+
+int chunks_of(MPI_Count bytes);         /* messages that a piece of this length takes */
+int send_piece(const Piece *, int dest, int tag, MPI_Comm, MPI_Request *);      /* one request a chunk */
+int receive_piece(const Part *, int source, int tag, MPI_Comm, MPI_Request *);
+Part *new_parts(const MPI_Count *lengths, int n);       /* with memory; NULL without */
+void free_parts(Part *, int n);
+int find_message(Context *, MPI_Comm, int source, int tag, MPI_Message *, MPI_Status *, int *found);    /* that is no piece; NULL: only look */
+int prepare_objects(void);              /* after MPI_Init */
+void end_objects(void);                 /* before MPI_Finalize */
+int check_objects(const Comm *, const char *method, int root);  /* can it do a collective of objects? An rc */
+int to_function(PyObject **op);         /* an operation, or any callable; NULL becomes MPI.SUM, borrowed */
+int prepare_reductions(void);
+extern PyMethodDef object_p2p_methods[], object_message_methods[], object_collective_methods[], object_reduction_methods[],
+    object_scan_methods[], object_functions[];
+
 /* --- statuses, runtime ------------------------------------------------------------------------------------ */
 
 int probe(Comm *, int operation, int wait, int matched, int source, int tag, MPI_Message *, MPI_Status *, int *found);
+void now_is(Message *, MPI_Message);     /* after a receive */
+void share_message(Message *, const Message *);
 PyObject *matched(PyTypeObject *, Comm *, int wait, int source, int tag, Status *);    /* a Message, or None */
 MPI_Count status_bytes(const MPI_Status *);
 MPI_Status empty_status(void);

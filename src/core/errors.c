@@ -53,4 +53,11 @@ PyObject *finish_with(Frame *frame, int rc, PyObject *result)
 
 int check(int rc) { return rc && !finish(NULL, rc) ? RAISED : 0; }
 
+PyObject *finish_heap(Frame *frame, int rc)
+{
+    PyObject *result = finish(frame, rc);
+    free_frame(frame);
+    return result;
+}
+
 PyObject *finish(Frame *frame, int rc) { return finish_with(frame, rc, Py_NewRef(Py_None)); }

@@ -1,5 +1,6 @@
 /* What the objects of all handle types have in common: made from a handle, compared, pickled by name. */
 #include "core.h"
+#include <stdlib.h>
 
 /* All handles but MPICH's files have the size of a communicator's; each object begins with its handle. */
 typedef struct { HANDLE_HEAD(MPI_Comm); } Any;
@@ -49,6 +50,7 @@ PyObject *handle_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     if (kind->type == &CommType) return (PyObject *)wrap_comm(type, handle);
     PyObject *self = new_handle(type, &handle);
     if (self && kind->type == &RequestType && other && other != Py_None) share_request((Request *)self, (Request *)other);
+    if (self && kind->type == &MessageType && other && other != Py_None) share_message((Message *)self, (Message *)other);
     return self;
 }
 
@@ -144,6 +146,18 @@ int add_constant(PyObject *module, const char *name, PyTypeObject *type, const v
     int bad = PyModule_AddObjectRef(module, name, (PyObject *)object);
     Py_DECREF(object);
     return bad;
+}
+
+PyMethodDef *joined(PyMethodDef *const tables[])
+{
+    size_t n = 0;
+    for (int t = 0; tables[t]; t++)
+        for (PyMethodDef *row = tables[t]; row->ml_name; row++) n++;
+    PyMethodDef *all = calloc(n + 1, sizeof *all), *next = all;
+    if (!all) { PyErr_NoMemory(); return NULL; }
+    for (int t = 0; tables[t]; t++)
+        for (PyMethodDef *row = tables[t]; row->ml_name; row++) *next++ = *row;
+    return all;                         /* lives as long as the type */
 }
 
 int add_type(PyObject *module, PyTypeObject **type, PyType_Spec *spec, PyTypeObject *base, PyMethodDef *methods)

@@ -89,8 +89,9 @@ static int exec(PyObject *module)
     if (add_error(module) || add_group_type(module) || add_datatype_type(module) || add_op_type(module) || add_request_type(module) ||
         add_status_type(module) || add_message_type(module) || add_other_types(module) || add_comm_types(module)) return -1;
     if (add_integers(module) || add_handles(module) || add_aliases(module) || prepare_places(module) || add_typedict(module)) return -1;
-    return document(runtime_functions, "$module") || document(topology_functions, "$module") || PyModule_AddFunctions(module, runtime_functions) ||
-           PyModule_AddFunctions(module, topology_functions) ? -1 : 0;
+    PyMethodDef *const tables[] = {runtime_functions, topology_functions, serialize_functions, object_functions, NULL}, *functions = joined(tables);
+    if (prepare_serializer(module) || !functions) return -1;
+    return document(functions, "$module") || PyModule_AddFunctions(module, functions) ? -1 : 0;
 }
 
 static PyModuleDef_Slot slots[] = {SLOT(Py_mod_exec, exec), {0, NULL}};

@@ -127,26 +127,28 @@ METHOD(Comm, Sendrecv_replace, "buf, dest, sendtag=0, source=ANY_SOURCE, recvtag
 
 /* --- probes ----------------------------------------------------------------------------------------------- */
 
-typedef struct { MPI_Comm comm; MPI_Message message; MPI_Status status; int source, tag, found, rc; } Probe;
+typedef struct { Context *context; MPI_Comm comm; MPI_Message message; MPI_Status status; int source, tag, found, rc; } Probe;
 
 static int test_probe(void *probe)
 {
     Probe *p = probe;
-    p->rc = MPI_Iprobe(p->source, p->tag, p->comm, &p->found, &p->status);
+    if (nworks) advance_works();                        /* receives posted before come first */
+    p->rc = find_message(p->context, p->comm, p->source, p->tag, NULL, &p->status, &p->found);
     return p->found || p->rc;
 }
 
 static int test_mprobe(void *probe)
 {
     Probe *p = probe;
-    p->rc = MPI_Improbe(p->source, p->tag, p->comm, &p->found, &p->message, &p->status);
+    if (nworks) advance_works();
+    p->rc = find_message(p->context, p->comm, p->source, p->tag, &p->message, &p->status, &p->found);
     return p->found || p->rc;
 }
 
 int probe(Comm *self, int operation, int wait, int matched, int source, int tag, MPI_Message *message, MPI_Status *status, int *found)
 {
     Door door;
-    Probe p = {.comm = self->handle, .message = MPI_MESSAGE_NULL, .status = empty_status(), .source = source, .tag = tag};
+    Probe p = {.context = self->context, .comm = self->handle, .message = MPI_MESSAGE_NULL, .status = empty_status(), .source = source, .tag = tag};
     int (*test)(void *) = matched ? test_mprobe : test_probe;
     if (self->handle == MPI_COMM_NULL) return MPI_ERR_COMM;     /* Open MPI would end the job */
     int rc = enter(&door, operation, NOTE(ON(self), .peer = source, .tag = tag));
@@ -191,7 +193,13 @@ METHOD(Comm, Improbe, "source=ANY_SOURCE, tag=ANY_TAG, status=None", "Take a mes
     return finish_with(&frame, 0, matched(MessageType, self, 0, source, tag, status));
 }
 
+#define ALIAS(method, upper, text, doc) METHOD(Comm, method, text, doc) { return Comm_##upper##_body(self, signature, args, nargs, kwnames); }
+ALIAS(probe, Probe, "source=ANY_SOURCE, tag=ANY_TAG, status=None", "Wait until a message could be received.")
+ALIAS(iprobe, Iprobe, "source=ANY_SOURCE, tag=ANY_TAG, status=None", "Say whether a message could be received.")
+ALIAS(mprobe, Mprobe, "source=ANY_SOURCE, tag=ANY_TAG, status=None", "Wait for a message and take it, to be received by Message.recv.")
+ALIAS(improbe, Improbe, "source=ANY_SOURCE, tag=ANY_TAG, status=None", "Take a message if one is there, to be received by Message.recv; else None.")
+
 PyMethodDef p2p_methods[] = {
     ROW(Comm, Send), ROW(Comm, Isend), ROW(Comm, Ssend), ROW(Comm, Issend), ROW(Comm, Bsend), ROW(Comm, Ibsend), ROW(Comm, Rsend),
     ROW(Comm, Irsend), ROW(Comm, Recv), ROW(Comm, Irecv), ROW(Comm, Sendrecv), ROW(Comm, Sendrecv_replace), ROW(Comm, Probe),
-    ROW(Comm, Iprobe), ROW(Comm, Mprobe), ROW(Comm, Improbe), END_OF_ROWS};
+    ROW(Comm, Iprobe), ROW(Comm, Mprobe), ROW(Comm, Improbe), ROW(Comm, probe), ROW(Comm, iprobe), ROW(Comm, mprobe), ROW(Comm, improbe), END_OF_ROWS};

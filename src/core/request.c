@@ -32,8 +32,10 @@ PyObject *started(Request *r, int rc)
 void share_request(Request *to, const Request *from)    /* the newer object answers for the frame */
 {
     to->frame = from->frame;
+    to->work = from->work;
     to->start = from->start;
     ((Request *)from)->frame = NULL;
+    ((Request *)from)->work = NULL;
 }
 
 static void settle(Request *r)
@@ -80,6 +82,7 @@ static int test_one(int i)
 int sweep(void)
 {
     if (mpi_state != RUNNING) return 0;
+    sweep_works();
     for (int n = nparked < AT_ONCE ? nparked : AT_ONCE; n > 0 && nparked; n--) test_one(turn++ % nparked);
     return nparked;
 }
@@ -99,58 +102,131 @@ void end_parked(int with_python)
 
 /* --- one request ------------------------------------------------------------------------------------------ */
 
-METHOD(Request, Wait, "status=None", "Wait until the operation is done; its buffers may be reused then.")
+/* what an object brought, or the error it ended with; a new reference to None for anything else */
+static int take_result(Request *r, PyObject **result)
 {
-    Frame frame; Status *status = NULL; MPI_Status s = empty_status(); Door door;
-    int rc = PARSE(&frame, to_status, &status);
-    if (rc || (rc = enter(&door, OP_MPI_Wait, NOTE(.requests = 1, .request = self->start)))) return finish(&frame, rc);
+    Work *work = r->work;
+    *result = work && r->handle == MPI_REQUEST_NULL ? NULL : Py_NewRef(Py_None);
+    if (*result) return 0;
+    int rc = work->rc;
+    r->work = NULL;
+    if (!rc && !(*result = work->result(work))) rc = RAISED;
+    free_work(work);
+    return rc;
+}
+
+static int lose_result(Request *r)
+{
+    PyObject *result;
+    int rc = take_result(r, &result);
+    Py_XDECREF(result);
+    return rc;
+}
+
+#define ONE(self) NOTE(.requests = 1, .request = (self)->start)
+
+static int wait_one(Request *self, Signature *signature, Frame *frame, ARGS)
+{
+    Status *status = NULL; MPI_Status s = empty_status(); Door door;
+    int rc = PARSE(frame, to_status, &status);
+    if (rc || (rc = enter(&door, OP_MPI_Wait, ONE(self)))) return rc;
     MPI_Request handle = self->handle;
-    rc = drive(&door, &frame, 0, TO_WAIT, &handle, &s, NULL);
+    rc = drive(&door, frame, 0, TO_WAIT, &handle, &s, NULL);
     leave(&door, rc, &s);
     self->handle = handle;
     if (rc != RAISED) set_status(status, &s);
     settle(self);
-    return finish_with(&frame, rc, PyBool_FromLong(1));
+    return rc;
+}
+
+METHOD(Request, Wait, "status=None", "Wait until the operation is done; its buffers may be reused then.")
+{
+    Frame frame;
+    int rc = wait_one(self, signature, &frame, args, nargs, kwnames);
+    return finish_with(&frame, rc ? rc : lose_result(self), PyBool_FromLong(1));
+}
+
+METHOD(Request, wait, "status=None", "Wait until the operation is done; return the object that it brought, or None.")
+{
+    Frame frame; PyObject *result = NULL;
+    int rc = wait_one(self, signature, &frame, args, nargs, kwnames);
+    if (!rc) rc = take_result(self, &result);
+    return finish_with(&frame, rc, result);
+}
+
+static int test_one_request(Request *self, Signature *signature, Frame *frame, int *done, ARGS)
+{
+    Status *status = NULL; MPI_Status s = empty_status();
+    int rc = PARSE(frame, to_status, &status);
+    MPI_Request handle = self->handle;
+    if (!rc) CALL(rc, ONE(self), MPI_Test, &handle, done, &s);
+    self->handle = handle;
+    if (*done && rc != RAISED) set_status(status, &s);
+    settle(self);
+    return rc;
 }
 
 METHOD(Request, Test, "status=None", "Say whether the operation is done.")
 {
-    Frame frame; Status *status = NULL; MPI_Status s = empty_status(); int done = 0;
-    int rc = PARSE(&frame, to_status, &status);
-    MPI_Request handle = self->handle;
-    if (!rc) CALL(rc, NOTE(.requests = 1, .request = self->start), MPI_Test, &handle, &done, &s);
-    self->handle = handle;
-    if (done && rc != RAISED) set_status(status, &s);
-    settle(self);
-    return finish_with(&frame, rc, PyBool_FromLong(done));
+    Frame frame; int done = 0;
+    int rc = test_one_request(self, signature, &frame, &done, args, nargs, kwnames);
+    return finish_with(&frame, rc ? rc : lose_result(self), PyBool_FromLong(done));
+}
+
+METHOD(Request, test, "status=None", "Say whether the operation is done, and what object it brought: (True, object), or (False, None).")
+{
+    Frame frame; int done = 0; PyObject *object = NULL;
+    int rc = test_one_request(self, signature, &frame, &done, args, nargs, kwnames);
+    if (!rc) rc = take_result(self, &object);
+    return finish_with(&frame, rc, rc ? NULL : Py_BuildValue("NN", PyBool_FromLong(done), object));
 }
 
 METHOD(Request, Get_status, "status=None", "Say whether the operation is done, without ending the request.")
 {
     Frame frame; Status *status = NULL; MPI_Status s = empty_status(); int done = 0;
     int rc = PARSE(&frame, to_status, &status);
-    if (!rc) CALL(rc, NOTE(.requests = 1, .request = self->start), MPI_Request_get_status, self->handle, &done, &s);
+    if (!rc) CALL(rc, ONE(self), MPI_Request_get_status, self->handle, &done, &s);
     if (done && !rc) set_status(status, &s);
     return finish_with(&frame, rc, PyBool_FromLong(done));
+}
+
+METHOD(Request, get_status, "status=None", "Say whether the operation is done, without ending the request.")
+{
+    return Request_Get_status_body(self, signature, args, nargs, kwnames);
 }
 
 METHOD0(Request, Cancel, "Ask to cancel the operation; Wait must follow.")
 {
     int rc;
-    CALL(rc, NOTE(.requests = 1, .request = self->start), MPI_Cancel, &self->handle);
+    CALL(rc, ONE(self), MPI_Cancel, &self->handle);
     return finish(NULL, rc);
 }
 
-METHOD0(Request, Free, "Let go of the request; an operation under way goes on, and keeps its buffers until it is done.")
+METHOD0(Request, cancel, "Ask to cancel the operation; wait must follow.") { return Request_Cancel_body(self); }
+
+/* nobody can have the object any more: a receive that has none yet is taken back, anything else goes on alone */
+static void drop_work(Request *r)
+{
+    Work *work = r->work;
+    r->work = NULL;
+    if (!work) return;
+    if (r->handle == MPI_REQUEST_NULL || mpi_state != RUNNING) { free_work(work); return; }
+    work->cancelled = 1;
+    leave_alone(work);
+    r->handle = MPI_REQUEST_NULL;
+}
+
+METHOD0(Request, Free, "Let go of the request; an operation under way goes on, and keeps its buffers until it is done. An object that was to be received is not.")
 {
     int rc = 0;
+    if (self->work) { drop_work(self); return finish(NULL, 0); }
     if (self->frame && self->handle != MPI_REQUEST_NULL && mpi_state == RUNNING) {
         park(self->handle, self->frame);
         self->handle = MPI_REQUEST_NULL;
         self->frame = NULL;
         return finish(NULL, 0);
     }
-    CALL(rc, NOTE(.requests = 1, .request = self->start), MPI_Request_free, &self->handle);
+    CALL(rc, ONE(self), MPI_Request_free, &self->handle);
     settle(self);
     return finish(NULL, rc);
 }
@@ -274,73 +350,213 @@ static int wait_batch(int operation, Batch *b, int (*test)(void *))
     return settle_batch(b, rc);
 }
 
-static PyObject *some(Frame *frame, int rc, Batch *b, PyObject *statuses)
+/* the objects that some of the requests brought, or None for all that did not; after an error the others are lost */
+static PyObject *results(const Batch *b, const int *indices, int n)
 {
-    int n = b->outcount == MPI_UNDEFINED ? 0 : b->outcount;
-    if (rc != RAISED && give_statuses(statuses, b, n)) rc = RAISED;
-    return finish_with(frame, rc, rc ? NULL : b->outcount == MPI_UNDEFINED ? Py_NewRef(Py_None) : from_ints(b->indices, n));
+    PyObject *list = PyList_New(n), *result, *type = NULL, *value, *trace;
+    for (int i = 0; i < n; i++) {
+        int rc = take_result((Request *)PyTuple_GetItem(b->objects, indices ? indices[i] : i), &result);
+        if (rc && type) { if (rc == RAISED) PyErr_Clear(); continue; }
+        if (check(rc)) PyErr_Fetch(&type, &value, &trace);
+        else if (!list || PyList_SetItem(list, i, result)) Py_CLEAR(list);
+    }
+    if (!type) return list;
+    Py_XDECREF(list);
+    PyErr_Restore(type, value, trace);
+    return NULL;
+}
+
+static int lose_results(const Batch *b, const int *indices, int n)
+{
+    PyObject *list = results(b, indices, n);
+    Py_XDECREF(list);
+    return list ? 0 : RAISED;
+}
+
+#define SEVERAL(b) NOTE(.requests = (b).count, .request = first_start(&(b)))
+
+static int wait_all(Signature *signature, Frame *frame, Batch *b, ARGS)
+{
+    PyObject *statuses = NULL;
+    int rc = PARSE(frame, to_batch, b, to_statuses, &statuses);
+    if (!rc && (rc = wait_batch(OP_MPI_Waitall, b, test_all)) != RAISED && give_statuses(statuses, b, b->count)) rc = RAISED;
+    return rc;
 }
 
 CLASSMETHOD(Request, Waitall, "requests, statuses=None", "Wait until all operations are done.")
 {
-    Frame frame; Batch b; PyObject *statuses = NULL;
+    Frame frame; Batch b;
     (void)self;
-    int rc = PARSE(&frame, to_batch, &b, to_statuses, &statuses);
-    if (!rc && (rc = wait_batch(OP_MPI_Waitall, &b, test_all)) != RAISED && give_statuses(statuses, &b, b.count)) rc = RAISED;
-    return finish_with(&frame, rc, PyBool_FromLong(1));
+    int rc = wait_all(signature, &frame, &b, args, nargs, kwnames);
+    return finish_with(&frame, rc ? rc : lose_results(&b, NULL, b.count), PyBool_FromLong(1));
+}
+
+CLASSMETHOD(Request, waitall, "requests, statuses=None", "Wait until all operations are done; return the objects that they brought.")
+{
+    Frame frame; Batch b;
+    (void)self;
+    int rc = wait_all(signature, &frame, &b, args, nargs, kwnames);
+    PyObject *list = rc ? NULL : results(&b, NULL, b.count);
+    return finish_with(&frame, rc || list ? rc : RAISED, list);
+}
+
+static int wait_any(Signature *signature, Frame *frame, Batch *b, ARGS)
+{
+    Status *status = NULL; MPI_Status none = empty_status();
+    int rc = PARSE(frame, to_batch, b, to_status, &status);
+    if (!rc) rc = wait_batch(OP_MPI_Waitany, b, test_any);
+    if (!rc) set_status(status, b->count ? b->statuses : &none);
+    return rc;
+}
+
+static int any_result(const Batch *b, PyObject **result)
+{
+    if (b->done && b->index != MPI_UNDEFINED) return take_result((Request *)PyTuple_GetItem(b->objects, b->index), result);
+    *result = Py_NewRef(Py_None);
+    return 0;
 }
 
 CLASSMETHOD(Request, Waitany, "requests, status=None", "Wait until one operation is done; return its index, UNDEFINED if none is under way.")
 {
-    Frame frame; Batch b; Status *status = NULL; MPI_Status none = empty_status();
+    Frame frame; Batch b; PyObject *object = NULL;
     (void)self;
-    int rc = PARSE(&frame, to_batch, &b, to_status, &status);
-    if (!rc) rc = wait_batch(OP_MPI_Waitany, &b, test_any);
-    if (!rc) set_status(status, b.count ? b.statuses : &none);
+    int rc = wait_any(signature, &frame, &b, args, nargs, kwnames);
+    if (!rc) rc = any_result(&b, &object);
+    Py_XDECREF(object);
     return finish_with(&frame, rc, rc ? NULL : PyLong_FromLong(b.index));
+}
+
+CLASSMETHOD(Request, waitany, "requests, status=None", "Wait until one operation is done; return its index, and the object that it brought.")
+{
+    Frame frame; Batch b; PyObject *object = NULL;
+    (void)self;
+    int rc = wait_any(signature, &frame, &b, args, nargs, kwnames);
+    if (!rc) rc = any_result(&b, &object);
+    return finish_with(&frame, rc, rc ? NULL : Py_BuildValue("iN", b.index, object));
+}
+
+static int how_many(const Batch *b) { return b->outcount == MPI_UNDEFINED ? 0 : b->outcount; }
+
+static int wait_some(Signature *signature, Frame *frame, Batch *b, ARGS)
+{
+    PyObject *statuses = NULL;
+    int rc = PARSE(frame, to_batch, b, to_statuses, &statuses);
+    if (!rc && (rc = wait_batch(OP_MPI_Waitsome, b, test_some)) != RAISED && give_statuses(statuses, b, how_many(b))) rc = RAISED;
+    return rc;
+}
+
+/* indices, or None if no request is under way */
+static PyObject *some(Frame *frame, int rc, const Batch *b)
+{
+    if (!rc) rc = lose_results(b, b->indices, how_many(b));
+    return finish_with(frame, rc, rc ? NULL : b->outcount == MPI_UNDEFINED ? Py_NewRef(Py_None) : from_ints(b->indices, b->outcount));
+}
+
+static PyObject *some_results(Frame *frame, int rc, const Batch *b)
+{
+    PyObject *list = rc ? NULL : results(b, b->indices, how_many(b)), *pair = NULL;
+    if (list && b->outcount == MPI_UNDEFINED) pair = Py_BuildValue("OO", Py_None, Py_None);
+    else if (list) pair = Py_BuildValue("NO", from_ints(b->indices, b->outcount), list);
+    Py_XDECREF(list);
+    return finish_with(frame, rc || pair ? rc : RAISED, pair);
 }
 
 CLASSMETHOD(Request, Waitsome, "requests, statuses=None", "Wait until some operations are done; return their indices, None if none is under way.")
 {
-    Frame frame; Batch b; PyObject *statuses = NULL;
+    Frame frame; Batch b;
     (void)self;
-    int rc = PARSE(&frame, to_batch, &b, to_statuses, &statuses);
-    if (rc) return finish(&frame, rc);
-    return some(&frame, wait_batch(OP_MPI_Waitsome, &b, test_some), &b, statuses);
+    return some(&frame, wait_some(signature, &frame, &b, args, nargs, kwnames), &b);
+}
+
+CLASSMETHOD(Request, waitsome, "requests, statuses=None",
+            "Wait until some operations are done; return their indices and the objects that they brought, (None, None) if none is under way.")
+{
+    Frame frame; Batch b;
+    (void)self;
+    return some_results(&frame, wait_some(signature, &frame, &b, args, nargs, kwnames), &b);
+}
+
+static int test_all_requests(Signature *signature, Frame *frame, Batch *b, ARGS)
+{
+    PyObject *statuses = NULL;
+    int rc = PARSE(frame, to_batch, b, to_statuses, &statuses);
+    if (rc) return rc;
+    CALL(rc, SEVERAL(*b), MPI_Testall, b->count, b->at, &b->done, b->statuses);
+    settle_batch(b, rc);
+    return rc != RAISED && b->done && give_statuses(statuses, b, b->count) ? RAISED : rc;
 }
 
 CLASSMETHOD(Request, Testall, "requests, statuses=None", "Say whether all operations are done.")
 {
-    Frame frame; Batch b; PyObject *statuses = NULL;
+    Frame frame; Batch b;
     (void)self;
-    int rc = PARSE(&frame, to_batch, &b, to_statuses, &statuses);
-    if (rc) return finish(&frame, rc);
-    CALL(rc, NOTE(.requests = b.count, .request = first_start(&b)), MPI_Testall, b.count, b.at, &b.done, b.statuses);
-    settle_batch(&b, rc);
-    if (rc != RAISED && b.done && give_statuses(statuses, &b, b.count)) rc = RAISED;
-    return finish_with(&frame, rc, PyBool_FromLong(b.done));
+    int rc = test_all_requests(signature, &frame, &b, args, nargs, kwnames);
+    if (!rc && b.done) rc = lose_results(&b, NULL, b.count);
+    return finish_with(&frame, rc, rc ? NULL : PyBool_FromLong(b.done));
+}
+
+CLASSMETHOD(Request, testall, "requests, statuses=None", "Say whether all operations are done, and what they brought: (True, objects), or (False, None).")
+{
+    Frame frame; Batch b;
+    (void)self;
+    int rc = test_all_requests(signature, &frame, &b, args, nargs, kwnames);
+    PyObject *list = rc ? NULL : b.done ? results(&b, NULL, b.count) : Py_NewRef(Py_None);
+    if (!list && !rc) rc = RAISED;
+    return finish_with(&frame, rc, rc ? NULL : Py_BuildValue("NN", PyBool_FromLong(b.done), list));
+}
+
+static int test_any_request(Signature *signature, Frame *frame, Batch *b, ARGS)
+{
+    Status *status = NULL;
+    int rc = PARSE(frame, to_batch, b, to_status, &status);
+    if (rc) return rc;
+    CALL(rc, SEVERAL(*b), MPI_Testany, b->count, b->at, &b->index, &b->done, b->statuses);
+    settle_batch(b, rc);
+    if (!rc && b->done && b->count) set_status(status, b->statuses);
+    return rc;
 }
 
 CLASSMETHOD(Request, Testany, "requests, status=None", "Say whether one operation is done: its index, and the answer.")
 {
-    Frame frame; Batch b; Status *status = NULL;
+    Frame frame; Batch b; PyObject *object = NULL;
     (void)self;
-    int rc = PARSE(&frame, to_batch, &b, to_status, &status);
-    if (rc) return finish(&frame, rc);
-    CALL(rc, NOTE(.requests = b.count, .request = first_start(&b)), MPI_Testany, b.count, b.at, &b.index, &b.done, b.statuses);
-    settle_batch(&b, rc);
-    if (!rc && b.done && b.count) set_status(status, b.statuses);
+    int rc = test_any_request(signature, &frame, &b, args, nargs, kwnames);
+    if (!rc) rc = any_result(&b, &object);
+    Py_XDECREF(object);
     return finish_with(&frame, rc, rc ? NULL : Py_BuildValue("iN", b.index, PyBool_FromLong(b.done)));
+}
+
+CLASSMETHOD(Request, testany, "requests, status=None", "Say whether one operation is done: its index, the answer, and the object that it brought.")
+{
+    Frame frame; Batch b; PyObject *object = NULL;
+    (void)self;
+    int rc = test_any_request(signature, &frame, &b, args, nargs, kwnames);
+    if (!rc) rc = any_result(&b, &object);
+    return finish_with(&frame, rc, rc ? NULL : Py_BuildValue("iNN", b.index, PyBool_FromLong(b.done), object));
+}
+
+static int test_some_requests(Signature *signature, Frame *frame, Batch *b, ARGS)
+{
+    PyObject *statuses = NULL;
+    int rc = PARSE(frame, to_batch, b, to_statuses, &statuses);
+    if (rc) return rc;
+    CALL(rc, SEVERAL(*b), MPI_Testsome, b->count, b->at, &b->outcount, b->indices, b->statuses);
+    settle_batch(b, rc);
+    return rc != RAISED && give_statuses(statuses, b, how_many(b)) ? RAISED : rc;
 }
 
 CLASSMETHOD(Request, Testsome, "requests, statuses=None", "The indices of the operations that are done, None if none is under way.")
 {
-    Frame frame; Batch b; PyObject *statuses = NULL;
+    Frame frame; Batch b;
     (void)self;
-    int rc = PARSE(&frame, to_batch, &b, to_statuses, &statuses);
-    if (rc) return finish(&frame, rc);
-    CALL(rc, NOTE(.requests = b.count, .request = first_start(&b)), MPI_Testsome, b.count, b.at, &b.outcount, b.indices, b.statuses);
-    return some(&frame, settle_batch(&b, rc), &b, statuses);
+    return some(&frame, test_some_requests(signature, &frame, &b, args, nargs, kwnames), &b);
+}
+
+CLASSMETHOD(Request, testsome, "requests, statuses=None", "The indices of the operations that are done and the objects that they brought, (None, None) if none is under way.")
+{
+    Frame frame; Batch b;
+    (void)self;
+    return some_results(&frame, test_some_requests(signature, &frame, &b, args, nargs, kwnames), &b);
 }
 
 /* --- the type --------------------------------------------------------------------------------------------- */
@@ -366,6 +582,7 @@ static void request_dealloc(PyObject *self)
 {
     Request *r = (Request *)self;
     PyObject_GC_UnTrack(self);
+    drop_work(r);
     if (r->frame && r->handle != MPI_REQUEST_NULL && mpi_state == RUNNING) park(r->handle, r->frame);
     else free_frame(r->frame);
     r->frame = NULL;
@@ -377,7 +594,10 @@ static PyGetSetDef getters[] = {HANDLE_GETROW, END_OF_GETROWS};
 static PyMethodDef methods[] = {
     HANDLE_ROWS, ROW(Request, Wait), ROW(Request, Test), ROW(Request, Get_status), ROW0(Request, Cancel), ROW0(Request, Free),
     CLASSROW(Request, Waitall), CLASSROW(Request, Waitany), CLASSROW(Request, Waitsome),
-    CLASSROW(Request, Testall), CLASSROW(Request, Testany), CLASSROW(Request, Testsome), END_OF_ROWS};
+    CLASSROW(Request, Testall), CLASSROW(Request, Testany), CLASSROW(Request, Testsome),
+    ROW(Request, wait), ROW(Request, test), ROW(Request, get_status), ROW0(Request, cancel),
+    CLASSROW(Request, waitall), CLASSROW(Request, waitany), CLASSROW(Request, waitsome),
+    CLASSROW(Request, testall), CLASSROW(Request, testany), CLASSROW(Request, testsome), END_OF_ROWS};
 static PyType_Slot slots[] = {
     HANDLE_SLOTS, SLOT(Py_tp_dealloc, request_dealloc), SLOT(Py_tp_traverse, request_traverse), SLOT(Py_tp_clear, request_clear),
     {Py_tp_getset, getters}, {Py_tp_methods, methods}, {Py_tp_doc, "An operation under way."}, {0, NULL}};

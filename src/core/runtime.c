@@ -65,6 +65,7 @@ static void at_exit(int status, void *unused)
     if (!ours) { put_back_errors(); close_flight(); return; }
     if (!finalize_at_exit) { close_flight(); return; }
     if (!threads_gone()) abort_job(status ? status : 1);
+    end_works(0);
     end_parked(0);
     put_back_errors();
     mpi_state = FINALIZED;
@@ -132,7 +133,7 @@ static int take_up(PyObject *module, MPI_Errhandler handler, int keep)
     describe_rank(rank, size);
     verify_elements();
     if (!registered++ && (on_exit(at_exit, NULL) || pthread_atfork(NULL, NULL, in_child))) { PyErr_NoMemory(); return -1; }
-    return prepare_comm(module);
+    return prepare_comm(module) || prepare_objects() ? -1 : 0;
 }
 
 FUNCTION(_begin, "level, folder, errors", "Start or join MPI; return the thread level provided and whether it was started here.")
@@ -178,7 +179,9 @@ FUNCTION0(Finalize, "End MPI in this process; all processes must call this.")
     int rc = 0;
     (void)self;
     if (mpi_state != RUNNING) return finish(NULL, refuse(OP_MPI_Finalize));
+    end_works(1);
     end_parked(1);
+    end_objects();
     put_back_errors();
     if (ours) CALL0(rc, NOTE(.comm = NULL), MPI_Finalize);
     mpi_state = FINALIZED;

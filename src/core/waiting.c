@@ -25,7 +25,7 @@ static int64_t coarse(void)
  * they can be taken back at exit. */
 int by_twin(const Door *door, MPI_Count bytes)
 {
-    return wait_policy != BLOCK || bytes > EAGER || door->ring->thread != flight_head()->pid;
+    return wait_policy != BLOCK || bytes > EAGER || nworks || door->ring->thread != flight_head()->pid;
 }
 
 /* --- a signal came ---------------------------------------------------------------------------------------- */
@@ -100,6 +100,7 @@ static void rest(Patience *p)
 /* between two tests; RAISED if a signal handler raised (the GIL is held then, and again released by the caller) */
 static int between(Door *door, Patience *p)
 {
+    if (nworks) advance_works();
     rest(p);
     if (wait_policy == BLOCK && ++p->turns % TURNS) return 0;      /* a yield costs more than the clock */
     int64_t time = coarse();

@@ -8,6 +8,8 @@ from typing import Any, ClassVar, Final, Literal, NoReturn, Self, SupportsIndex
 from typing_extensions import disjoint_base
 
 from .errors import MPIError
+from .pickling import Pickle as Pickle
+from .pickling import pickle as pickle
 from .places import BottomType as BottomType
 from .places import InPlaceType as InPlaceType
 from .typing import Buffer, BufSpec, BufSpecB, BufSpecV, BufSpecW, Counts, InPlace, Integers, TypeSpec
@@ -560,7 +562,9 @@ class Request:
     def Cancel(self) -> None:
         """Ask to cancel the operation; Wait must follow."""
     def Free(self) -> None:
-        """Let go of the request; an operation under way goes on, and keeps its buffers until it is done."""
+        """Let go of the request; an operation under way goes on, and keeps its buffers until it is done. An object that
+        was to be received is not.
+        """
     @classmethod
     def Waitall(cls, requests: Iterable[Request], statuses: list[Status] | None = None) -> Literal[True]:
         """Wait until all operations are done."""
@@ -579,6 +583,42 @@ class Request:
     @classmethod
     def Testsome(cls, requests: Iterable[Request], statuses: list[Status] | None = None) -> list[int] | None:
         """The indices of the operations that are done, None if none is under way."""
+    def wait(self, status: Status | None = None) -> Any:
+        """Wait until the operation is done; return the object that it brought, or None."""
+    def test(self, status: Status | None = None) -> tuple[bool, Any]:
+        """Say whether the operation is done, and what object it brought: (True, object), or (False, None)."""
+    def get_status(self, status: Status | None = None) -> bool:
+        """Say whether the operation is done, without ending the request."""
+    def cancel(self) -> None:
+        """Ask to cancel the operation; wait must follow."""
+    @classmethod
+    def waitall(cls, requests: Iterable[Request], statuses: list[Status] | None = None) -> list[Any]:
+        """Wait until all operations are done; return the objects that they brought."""
+    @classmethod
+    def waitany(cls, requests: Iterable[Request], status: Status | None = None) -> tuple[int, Any]:
+        """Wait until one operation is done; return its index, and the object that it brought."""
+    @classmethod
+    def waitsome(
+        cls, requests: Iterable[Request], statuses: list[Status] | None = None
+    ) -> tuple[list[int] | None, list[Any] | None]:
+        """Wait until some operations are done; return their indices and the objects that they brought, (None, None) if
+        none is under way.
+        """
+    @classmethod
+    def testall(
+        cls, requests: Iterable[Request], statuses: list[Status] | None = None
+    ) -> tuple[bool, list[Any] | None]:
+        """Say whether all operations are done, and what they brought: (True, objects), or (False, None)."""
+    @classmethod
+    def testany(cls, requests: Iterable[Request], status: Status | None = None) -> tuple[int, bool, Any]:
+        """Say whether one operation is done: its index, the answer, and the object that it brought."""
+    @classmethod
+    def testsome(
+        cls, requests: Iterable[Request], statuses: list[Status] | None = None
+    ) -> tuple[list[int] | None, list[Any] | None]:
+        """The indices of the operations that are done and the objects that they brought, (None, None) if none is under
+        way.
+        """
     @property
     def handle(self) -> int:
         """The MPI handle, as an int."""
@@ -663,6 +703,20 @@ class Message:
         """Receive the message into a buffer."""
     def Irecv(self, buf: BufSpec) -> Request:
         """Start to receive the message into a buffer."""
+    @classmethod
+    def probe(
+        cls, comm: Comm, source: SupportsIndex = ANY_SOURCE, tag: SupportsIndex = ANY_TAG, status: Status | None = None
+    ) -> Self:
+        """Wait for a message and take it."""
+    @classmethod
+    def iprobe(
+        cls, comm: Comm, source: SupportsIndex = ANY_SOURCE, tag: SupportsIndex = ANY_TAG, status: Status | None = None
+    ) -> Self | None:
+        """Take a message if one is there, else None."""
+    def recv(self, status: Status | None = None) -> Any:
+        """Receive the object that the message brings."""
+    def irecv(self) -> Request:
+        """Start to receive the object that the message brings; request.wait() returns it."""
     @property
     def handle(self) -> int:
         """The MPI handle, as an int."""
@@ -814,6 +868,22 @@ class Comm:
         self, source: SupportsIndex = ANY_SOURCE, tag: SupportsIndex = ANY_TAG, status: Status | None = None
     ) -> Message | None:
         """Take a message if one is there, to be received by Message.Recv; else None."""
+    def probe(
+        self, source: SupportsIndex = ANY_SOURCE, tag: SupportsIndex = ANY_TAG, status: Status | None = None
+    ) -> Literal[True]:
+        """Wait until a message could be received."""
+    def iprobe(
+        self, source: SupportsIndex = ANY_SOURCE, tag: SupportsIndex = ANY_TAG, status: Status | None = None
+    ) -> bool:
+        """Say whether a message could be received."""
+    def mprobe(
+        self, source: SupportsIndex = ANY_SOURCE, tag: SupportsIndex = ANY_TAG, status: Status | None = None
+    ) -> Message:
+        """Wait for a message and take it, to be received by Message.recv."""
+    def improbe(
+        self, source: SupportsIndex = ANY_SOURCE, tag: SupportsIndex = ANY_TAG, status: Status | None = None
+    ) -> Message | None:
+        """Take a message if one is there, to be received by Message.recv; else None."""
     def Barrier(self) -> None:
         """Wait until all ranks have come."""
     def Ibarrier(self) -> Request:
@@ -884,6 +954,88 @@ class Comm:
         self, sendbuf: BufSpec | InPlace, recvbuf: BufSpec, recvcounts: Counts | None = None, op: Op = SUM
     ) -> Request:
         """Start to: Reduce buffers over all ranks; each gets a part of any length."""
+    def send(self, obj: Any, dest: SupportsIndex, tag: SupportsIndex = 0) -> None:
+        """Send an object. Return when it has left; it may be changed then."""
+    def isend(self, obj: Any, dest: SupportsIndex, tag: SupportsIndex = 0) -> Request:
+        """Start to: Send an object. It must not be changed until the request is done."""
+    def ssend(self, obj: Any, dest: SupportsIndex, tag: SupportsIndex = 0) -> None:
+        """Send an object; synchronous: its receive has begun when this ends. Return when it has left; it may be changed
+        then.
+        """
+    def issend(self, obj: Any, dest: SupportsIndex, tag: SupportsIndex = 0) -> Request:
+        """Start to: Send an object; synchronous: its receive has begun when this ends. It must not be changed until the
+        request is done.
+        """
+    def bsend(self, obj: Any, dest: SupportsIndex, tag: SupportsIndex = 0) -> None:
+        """Send an object through the attached buffer, all of it in one message. Return when it has left; it may be
+        changed then.
+        """
+    def ibsend(self, obj: Any, dest: SupportsIndex, tag: SupportsIndex = 0) -> Request:
+        """Start to: Send an object through the attached buffer, all of it in one message. It must not be changed until
+        the request is done.
+        """
+    def recv(
+        self,
+        buf: Any = None,
+        source: SupportsIndex = ANY_SOURCE,
+        tag: SupportsIndex = ANY_TAG,
+        status: Status | None = None,
+    ) -> Any:
+        """Receive an object of any size. An array that equals `buf` in shape and dtype is received into it, and `buf`
+        returned.
+        """
+    def irecv(self, buf: Any = None, source: SupportsIndex = ANY_SOURCE, tag: SupportsIndex = ANY_TAG) -> Request:
+        """Start to receive an object of any size; request.wait() returns it."""
+    def sendrecv(
+        self,
+        sendobj: Any,
+        dest: SupportsIndex,
+        sendtag: SupportsIndex = 0,
+        recvbuf: Any = None,
+        source: SupportsIndex = ANY_SOURCE,
+        recvtag: SupportsIndex = ANY_TAG,
+        status: Status | None = None,
+    ) -> Any:
+        """Send an object and receive another at once."""
+    def bcast(self, obj: Any, root: SupportsIndex = 0) -> Any:
+        """Broadcast an object from one rank to all; return it."""
+    def ibcast(self, obj: Any, root: SupportsIndex = 0) -> Request:
+        """Start to: Broadcast an object from one rank to all; return it. request.wait() returns the result."""
+    def gather(self, sendobj: Any, root: SupportsIndex = 0) -> list[Any] | None:
+        """Gather an object from each rank at one, as a list; the others get None."""
+    def igather(self, sendobj: Any, root: SupportsIndex = 0) -> Request:
+        """Start to: Gather an object from each rank at one, as a list; the others get None. request.wait() returns the
+        result.
+        """
+    def scatter(self, sendobj: Sequence[Any] | None, root: SupportsIndex = 0) -> Any:
+        """Scatter the items of a sequence from one rank to all; return one's own."""
+    def iscatter(self, sendobj: Sequence[Any] | None, root: SupportsIndex = 0) -> Request:
+        """Start to: Scatter the items of a sequence from one rank to all; return one's own. request.wait() returns the
+        result.
+        """
+    def allgather(self, sendobj: Any) -> list[Any]:
+        """Gather an object from each rank at all, as a list."""
+    def iallgather(self, sendobj: Any) -> Request:
+        """Start to: Gather an object from each rank at all, as a list. request.wait() returns the result."""
+    def alltoall(self, sendobj: Sequence[Any] | None) -> list[Any]:
+        """Send an item of a sequence to each rank; return a list of what came from each."""
+    def ialltoall(self, sendobj: Sequence[Any] | None) -> Request:
+        """Start to: Send an item of a sequence to each rank; return a list of what came from each. request.wait()
+        returns the result.
+        """
+    def barrier(self) -> None:
+        """Wait until all ranks have come."""
+    def ibarrier(self) -> Request:
+        """Start a barrier; the request is done when all ranks have come."""
+    def iallreduce(self, sendobj: Any, op: Op | Callable[[Any, Any], Any] = SUM, commute: bool = False) -> Request:
+        """Start to: Combine an object of each rank, in rank order; request.wait() returns the result."""
+    def reduce(
+        self, sendobj: Any, op: Op | Callable[[Any, Any], Any] = SUM, root: SupportsIndex = 0, commute: bool = False
+    ) -> Any:
+        """Combine an object of each rank, in rank order unless op commutes; the root gets the result, the others None.
+        """
+    def allreduce(self, sendobj: Any, op: Op | Callable[[Any, Any], Any] = SUM, commute: bool = False) -> Any:
+        """Combine an object of each rank, in rank order unless op commutes; all get the result."""
     @property
     def handle(self) -> int:
         """The MPI handle, as an int."""
@@ -913,6 +1065,13 @@ class Comm:
         """The name that debuggers and tools show."""
     @name.setter
     def name(self, value: str) -> None: ...
+    @property
+    def serializer(self) -> Pickle | None:
+        """What packs objects instead of MPI.pickle: anything with dumps and loads, or None. New communicators made of
+        this one inherit it.
+        """
+    @serializer.setter
+    def serializer(self, value: Any) -> None: ...
 
 class Intracomm(Comm):
     """A communicator of one group."""
@@ -927,6 +1086,10 @@ class Intracomm(Comm):
         """Start to: Reduce buffers over the ranks before this one."""
     def Create_cart(self, dims: Integers, periods: bool | Integers | None = None, reorder: bool = False) -> Cartcomm:
         """A communicator whose processes form a grid."""
+    def scan(self, sendobj: Any, op: Op | Callable[[Any, Any], Any] = SUM, commute: bool = False) -> Any:
+        """Combine the objects of the ranks up to this one, in rank order."""
+    def exscan(self, sendobj: Any, op: Op | Callable[[Any, Any], Any] = SUM, commute: bool = False) -> Any:
+        """Combine the objects of the ranks before this one, in rank order; None on rank 0."""
     def Create(self, group: Group) -> Intracomm:
         """A communicator of the processes in the group; COMM_NULL elsewhere."""
     def Split(self, color: SupportsIndex = 0, key: SupportsIndex = 0) -> Intracomm:

@@ -14,7 +14,7 @@ from __future__ import annotations
 TYPE_CHECKING = False
 
 from . import rc
-from .errors import LaunchMismatch, MPIError
+from .errors import LaunchMismatch, MPIError, RemoteError
 from .life import abort, finalize, finalized, init, initialized, thread_level
 
 if TYPE_CHECKING:
@@ -23,11 +23,27 @@ if TYPE_CHECKING:
     from .MPI import COMM_SELF as SELF
     from .MPI import COMM_WORLD as WORLD
 
+    send, ssend, bsend, isend, issend, ibsend = WORLD.send, WORLD.ssend, WORLD.bsend, WORLD.isend, WORLD.issend, WORLD.ibsend
+    recv, irecv, sendrecv = WORLD.recv, WORLD.irecv, WORLD.sendrecv
+    probe, iprobe, mprobe, improbe = WORLD.probe, WORLD.iprobe, WORLD.mprobe, WORLD.improbe
+    barrier, bcast, gather, scatter, allgather, alltoall = (
+        WORLD.barrier, WORLD.bcast, WORLD.gather, WORLD.scatter, WORLD.allgather, WORLD.alltoall,
+    )  # fmt: skip
+    reduce, allreduce, scan, exscan = WORLD.reduce, WORLD.allreduce, WORLD.scan, WORLD.exscan
+    ibarrier, ibcast, igather, iscatter = WORLD.ibarrier, WORLD.ibcast, WORLD.igather, WORLD.iscatter
+    iallgather, ialltoall, iallreduce = WORLD.iallgather, WORLD.ialltoall, WORLD.iallreduce
+
 __version__ = "0.1.0"
 __all__ = [
-    "SELF", "WORLD", "LaunchMismatch", "MPIError", "abort", "finalize", "finalized", "init", "initialized", "rc", "thread_level",
+    "SELF", "WORLD", "LaunchMismatch", "MPIError", "RemoteError", "abort", "finalize", "finalized", "init", "initialized", "rc",
+    "thread_level",
 ]  # fmt: skip
 
+# The methods of WORLD that move objects are functions here.
+_OBJECTS = frozenset(
+    "send ssend bsend isend issend ibsend recv irecv sendrecv probe iprobe mprobe improbe barrier bcast gather scatter allgather"
+    " alltoall reduce allreduce scan exscan ibarrier ibcast igather iscatter iallgather ialltoall iallreduce".split()
+)
 _SHORT = {"WORLD": "COMM_WORLD", "SELF": "COMM_SELF"}
 
 
@@ -39,4 +55,9 @@ def __getattr__(name: str) -> Any:
             return getattr(library.load(), _SHORT.get(name, name))
         except AttributeError:
             pass
+    if name in _OBJECTS:
+        from . import library
+
+        globals()[name] = getattr(library.load().COMM_WORLD, name)
+        return globals()[name]
     raise AttributeError(f"module 'mmpi' has no attribute {name!r}")

@@ -89,5 +89,17 @@ class MPIError(RuntimeError):
         return self._code >= int(other)
 
 
+class RemoteError(RuntimeError):
+    """A collective of objects failed on another rank, which raised the original exception."""
+
+    def __init__(self, rank: int, text: str) -> None:
+        super().__init__(rank, text)
+        self.rank = rank
+        self.text = text
+
+    def __str__(self) -> str:
+        return f"rank {self.rank} failed: {self.text}"
+
+
 class LaunchMismatch(MPIError):
     """A launcher started several processes, but each is alone: its MPI and ours are not the same."""

@@ -1,0 +1,259 @@
+/* Works: what goes on over several calls of MPI, advanced by everybody who waits. */
+#define _GNU_SOURCE
+#include "core.h"
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <time.h>
+
+volatile int nworks;
+Work *works;                            /* in the order of their posting: receives match in it */
+static Work *dead;                      /* ended alone; to be released by somebody with the GIL */
+static volatile int ndead;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t something = PTHREAD_COND_INITIALIZER;     /* is listed */
+
+void lock_works(void) { pthread_mutex_lock(&lock); }
+void unlock_works(void) { pthread_mutex_unlock(&lock); }
+
+void *new_work(size_t size, Context *context, int (*advance)(Work *), PyObject *(*result)(Work *), void (*release)(Work *))
+{
+    Work *w = calloc(1, size);
+    if (!w) { PyErr_NoMemory(); return NULL; }
+    w->advance = advance;
+    w->result = result;
+    w->release = release;
+    w->promise = MPI_REQUEST_NULL;
+    w->status = empty_status();
+    w->context = context;
+    if (context) __atomic_add_fetch(&context->references, 1, __ATOMIC_ACQ_REL);
+    w->serializer = context ? Py_XNewRef(context->serializer) : NULL;
+    return w;
+}
+
+void free_work(Work *w)
+{
+    w->release(w);
+    Py_XDECREF(w->serializer);
+    drop_context(w->context);
+    free(w);
+}
+
+/* --- generalized requests --------------------------------------------------------------------------------- */
+
+static int query(void *work, MPI_Status *status)
+{
+    const Work *w = work;
+    MPI_Count bytes = w->cancelled ? 0 : status_bytes(&w->status);
+    MPI_Status_set_elements_x(status, MPI_BYTE, bytes < 0 ? 0 : bytes);
+    MPI_Status_set_cancelled(status, w->cancelled);
+    status->MPI_SOURCE = w->status.MPI_SOURCE;
+    status->MPI_TAG = w->status.MPI_TAG;
+    return MPI_SUCCESS;
+}
+
+static int forget(void *work) { (void)work; return MPI_SUCCESS; }
+
+static int cancel(void *work, int complete)             /* the next that advances it sees this */
+{
+    if (!complete) ((Work *)work)->cancelled = 1;
+    return MPI_SUCCESS;
+}
+
+/* --- the list --------------------------------------------------------------------------------------------- */
+
+static void bury(Work *w)                               /* it ended, and nobody wants to know */
+{
+    if (w->promise != MPI_REQUEST_NULL) MPI_Wait(&w->promise, MPI_STATUS_IGNORE);
+    w->next = dead;
+    dead = w;
+    ndead = 1;
+}
+
+static void end_work(Work **at)                         /* its owner may free it at once */
+{
+    Work *w = *at;
+    int orphan = w->orphan;
+    MPI_Request promise = w->promise;
+    *at = w->next;
+    w->listed = 0;
+    nworks--;
+    if (orphan && promise != MPI_REQUEST_NULL) MPI_Grequest_complete(promise);
+    if (orphan) { bury(w); return; }
+    if (promise == MPI_REQUEST_NULL) { __atomic_store_n(&w->done, 1, __ATOMIC_RELEASE); return; }
+    w->done = 1;
+    MPI_Grequest_complete(promise);
+}
+
+static void append(Work *w)
+{
+    Work **at = &works;
+    while (*at) at = &(*at)->next;
+    w->next = NULL;
+    w->listed = 1;
+    *at = w;
+    if (!nworks++) pthread_cond_signal(&something);
+}
+
+void list_work(Work *w)
+{
+    lock_works();
+    append(w);
+    unlock_works();
+}
+
+static void advance_all(void)
+{
+    for (Work **at = &works; *at; )
+        if ((*at)->advance(*at)) end_work(at);
+        else at = &(*at)->next;
+}
+
+void advance_works(void)
+{
+    if (!nworks || pthread_mutex_trylock(&lock)) return;        /* somebody else does it */
+    advance_all();
+    pthread_mutex_unlock(&lock);
+}
+
+int test_requests(Work *w)
+{
+    int done = 0;
+    w->rc = MPI_Testall(w->nrequests, w->requests, &done, MPI_STATUSES_IGNORE);
+    return w->rc || done;
+}
+
+int promise(Work *w, MPI_Request *handle)
+{
+    int rc = MPI_Grequest_start(query, forget, cancel, w, &w->promise);
+    if (rc) return rc;
+    *handle = w->promise;
+    lock_works();
+    append(w);
+    advance_all();
+    unlock_works();
+    return 0;
+}
+
+/* --- waiting for one -------------------------------------------------------------------------------------- */
+
+int test_work(void *work)
+{
+    Work *w = work;
+    if (__atomic_load_n(&w->done, __ATOMIC_ACQUIRE)) return 1;
+    if (pthread_mutex_trylock(&lock)) return 0;         /* somebody else advances all */
+    if (nworks) advance_all();
+    if (!w->listed && !w->done) w->done = w->advance(w);
+    int done = w->done;
+    pthread_mutex_unlock(&lock);
+    return done;
+}
+
+int finish_work(Door *door, Work *w)
+{
+    int rc = poll_until(door, test_work, w);
+    return rc ? rc : w->rc;
+}
+
+void leave_alone(Work *w)
+{
+    Py_BEGIN_ALLOW_THREADS
+    lock_works();
+    w->orphan = 1;
+    if (w->done) bury(w);
+    else if (!w->listed) append(w);
+    unlock_works();
+    Py_END_ALLOW_THREADS
+}
+
+void sweep_works(void)
+{
+    if (!ndead || pthread_mutex_trylock(&lock)) return;
+    Work *w = dead;
+    dead = NULL;
+    ndead = 0;
+    pthread_mutex_unlock(&lock);
+    while (w) {
+        Work *next = w->next;
+        free_work(w);
+        w = next;
+    }
+}
+
+/* --- while a thread blocks in MPI ------------------------------------------------------------------------- */
+
+enum { NO_WATCHER, WATCHING, LEAVING };
+static pthread_t watcher;
+static volatile int watching;
+
+/* Who waits by a twin advances works himself; this thread does it for those that block, and sleeps without works. */
+static void *watch(void *unused)
+{
+    char names[64];
+    struct timespec nap = {0, 200000};
+    (void)unused;
+    while (watching == WATCHING) {
+        lock_works();
+        while (!nworks && watching == WATCHING) pthread_cond_wait(&something, &lock);
+        unlock_works();
+        if (threads_inside(names, sizeof names)) { advance_works(); sched_yield(); }
+        else nanosleep(&nap, NULL);
+    }
+    return NULL;
+}
+
+static int at_once(int operation)                       /* MPI_Isend, MPI_Test and the like do not block */
+{
+    const char *name = operation_names[operation] + 4;
+    return *name == 'I' || strncmp(name, "Test", 4) == 0 || strncmp(name, "Request", 7) == 0;
+}
+
+void watch_over(int operation)
+{
+    int level = 0;
+    advance_works();
+    if (watching || ending || at_once(operation)) return;
+    if (MPI_Query_thread(&level) || level != MPI_THREAD_MULTIPLE) return;
+    lock_works();
+    if (!watching && pthread_create(&watcher, NULL, watch, NULL) == 0) watching = WATCHING;
+    unlock_works();
+}
+
+static void end_watch(void)
+{
+    if (!watching) return;
+    lock_works();
+    watching = LEAVING;
+    pthread_cond_signal(&something);
+    unlock_works();
+    pthread_join(watcher, NULL);
+    watching = NO_WATCHER;
+}
+
+/* It will not end: its owner frees what it holds. */
+static void let_go(Work *w)
+{
+    for (int i = 0; i < w->nrequests; i++)
+        if (w->requests[i] != MPI_REQUEST_NULL) { MPI_Cancel(&w->requests[i]); MPI_Request_free(&w->requests[i]); }
+    w->rc = MPI_ERR_PENDING;
+    end_work(&works);
+}
+
+/* Sends get a chance to end; receives that nobody answers are given up. Without the interpreter, memory stays. */
+void end_works(int with_python)
+{
+    PyThreadState *thread = with_python ? PyEval_SaveThread() : NULL;
+    end_watch();
+    lock_works();
+    for (int quiet = 0, n = nworks; n && quiet < 1000; quiet++) {
+        advance_all();
+        if (nworks != n) quiet = 0;
+        n = nworks;
+    }
+    for (Work *w = works; w; w = w->next) w->cancelled = 1;
+    advance_all();
+    while (works) let_go(works);
+    unlock_works();
+    if (thread) PyEval_RestoreThread(thread);
+    if (with_python) sweep_works();
+}
