@@ -110,7 +110,7 @@ RESULTS = {
     "Message | None": "Improbe improbe",
     "memoryview": "Alloc_mem",
     "Buffer | None": "Detach_buffer",
-    "Any": "recv sendrecv bcast scatter reduce allreduce scan exscan wait",
+    "Any": "serializer recv sendrecv bcast scatter reduce allreduce scan exscan wait",
     "list[Any]": "allgather alltoall waitall",
     "list[Any] | None": "gather",
     "tuple[bool, Any]": "test",
@@ -118,7 +118,6 @@ RESULTS = {
     "tuple[int, bool, Any]": "testany",
     "tuple[bool, list[Any] | None]": "testall",
     "tuple[list[int] | None, list[Any] | None]": "waitsome testsome",
-    "Pickle | None": "serializer",
 }
 # What has such a name gives something back, so a row is missing in RESULTS if it would be None.
 GIVES_BACK = ("Get_", "Is_", "Create", "Query_", "Test", "Dup")
@@ -294,7 +293,7 @@ def property_lines(owner: type, name: str, doc: str) -> Iterator[str]:
     yield "    @property"
     yield from definition(name, ["self"], kind, doc, "    ")
     if writable(owner, name):
-        wide = {"int": "SupportsIndex", "Pickle | None": "Any"}.get(kind, kind)
+        wide = {"int": "SupportsIndex"}.get(kind, kind)
         yield f"    @{name}.setter"
         yield f"    def {name}(self, value: {wide}) -> None: ..."
 

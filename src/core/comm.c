@@ -346,7 +346,10 @@ GETTER(Comm, is_topo, "Whether it has a topology.")
 
 GETTER(Comm, serializer, "What packs objects instead of MPI.pickle: anything with dumps and loads, or None. New communicators made of this one inherit it.")
 {
-    return Py_NewRef(self->context && self->context->serializer ? self->context->serializer : Py_None);
+    PyObject *own = self->context ? self->context->serializer : NULL, *source = own ? PyObject_GetAttrString(own, "_source") : Py_NewRef(Py_None);
+    if (source != Py_None || !own) return source;
+    Py_DECREF(source);
+    return Py_NewRef(own);
 }
 
 static int set_serializer(PyObject *self, PyObject *value, void *unused)

@@ -453,7 +453,7 @@ int find_message(Context *, MPI_Comm, int source, int tag, MPI_Message *, MPI_St
 int prepare_objects(void);              /* after MPI_Init */
 void end_objects(void);                 /* before MPI_Finalize */
 int check_objects(const Comm *, const char *method, int root);  /* can it do a collective of objects? An rc */
-int to_function(PyObject **op);         /* an operation, or any callable; NULL becomes MPI.SUM, borrowed */
+int to_function(const Frame *, PyObject **op);      /* an operation, or any callable; NULL becomes MPI.SUM, borrowed */
 int prepare_reductions(void);
 extern PyMethodDef object_p2p_methods[], object_message_methods[], object_collective_methods[], object_reduction_methods[],
     object_scan_methods[], object_functions[];

@@ -522,7 +522,7 @@ METHOD(Comm, iallreduce, "sendobj, op=SUM, commute=False", "Start to: Combine an
 {
     PyObject *object, *op = NULL, *commute = NULL;
     Request *r = new_request(new_frame());
-    int rc = !r || PARSE(r->frame, to_object, &object, to_object, &op, to_object, &commute) || to_function(&op) ? RAISED : check_objects(self, "allreduce", 0);
+    int rc = !r || PARSE(r->frame, to_object, &object, to_object, &op, to_object, &commute) || to_function(r->frame, &op) ? RAISED : check_objects(self, "allreduce", 0);
     Exchange *e = rc ? NULL : new_exchange(self, ALLGATHER, 0, 1);
     if (!e) return started(r, rc ? rc : RAISED);
     e->op = Py_NewRef(op);

@@ -314,7 +314,7 @@ static void release_receive(Work *work)
 static Receiving *new_receive(Context *context, MPI_Comm comm, int source, int tag, Frame *frame, PyObject *place)
 {
     Receiving *r = new_work(sizeof *r, context, advance_receive, received, release_receive);
-    if (!r) { free_frame(frame); return NULL; }
+    if (!r || !frame) { if (r) free_work(&r->work); free_frame(frame); return NULL; }
     r->comm = comm;
     r->source = source;
     r->tag = tag;
@@ -370,22 +370,6 @@ static PyObject *sent(Work *work) { (void)work; Py_RETURN_NONE; }
 
 static void release_send(Work *work) { free_frame(((Sending *)work)->frame); }
 
-/* Pack an object; what does not fit one message gets a slot, or, when all are in use, goes in one message after all. */
-static int pack_to_send(Frame *frame, Context *context, PyObject *object, int dest, int mode, char *room, Parcel *p, int *slot)
-{
-    *slot = -1;
-    if (dest == MPI_PROC_NULL) { *p = (Parcel){.head = room}; return 0; }
-    if (pack(frame, context->serializer, object, mode == BUFFERED ? &to_buffer_up : &to_send, room, p)) return RAISED;
-    if (p->npieces && (*slot = take_slot(context)) >= 0) { set_slot(p, *slot); return 0; }
-    if (p->npieces) {
-        close_frame(frame);
-        if (pack(frame, context->serializer, object, &to_buffer_up, room, p)) return RAISED;
-    }
-    if (p->bytes <= INT_MAX || large_counts) return 0;
-    PyErr_Format(PyExc_OverflowError, "an object of %zu bytes does not fit one message: this MPI library has no large-count functions", p->bytes);
-    return RAISED;
-}
-
 /* the first message from the stack into the frame, which lives as long as the send */
 static int keep_head(Frame *frame, Parcel *p, const char *room)
 {
@@ -393,6 +377,33 @@ static int keep_head(Frame *frame, Parcel *p, const char *room)
     char *copy = frame_memory(frame, 1, p->bytes);
     if (copy) p->head = memcpy(copy, room, p->bytes);
     return copy ? 0 : RAISED;
+}
+
+/* all in one message */
+static int pack_whole(Frame *frame, const Context *context, PyObject *object, char *room, Parcel *p)
+{
+    if (pack(frame, context->serializer, object, &to_buffer_up, room, p)) return RAISED;
+    if (p->bytes <= INT_MAX || large_counts) return keep_head(frame, p, room);
+    PyErr_Format(PyExc_OverflowError, "an object of %zu bytes does not fit one message: this MPI library has no large-count functions", p->bytes);
+    return RAISED;
+}
+
+/* Pack an object; what does not fit one message gets a slot, or, when all are in use, goes in one message after all. */
+static int pack_to_send(Frame *frame, Context *context, PyObject *object, int dest, int mode, char *room, Parcel *p, int *slot)
+{
+    *slot = -1;
+    *p = (Parcel){.head = room};
+    if (dest == MPI_PROC_NULL) return 0;
+    if (mode == BUFFERED) return pack_whole(frame, context, object, room, p);
+    if (pack(frame, context->serializer, object, &to_send, room, p)) return RAISED;
+    if (p->npieces && (*slot = take_slot(context)) < 0) {
+        close_frame(frame);
+        return pack_whole(frame, context, object, room, p);
+    }
+    if (p->npieces) set_slot(p, *slot);
+    if (!keep_head(frame, p, room)) return 0;
+    if (*slot >= 0) give_slot(context, *slot);
+    return RAISED;
 }
 
 /* takes the frame over */
@@ -478,7 +489,7 @@ static PyObject *started_large(Comm *self, Request *r, int operation, const Parc
         int rc = !frame ? RAISED : to_letter(self, signature, frame, &to, args, nargs, kwnames);          \
         if (!rc) rc = pack_to_send(frame, self->context, to.object, to.dest, mode, room, &p, &slot);      \
         if (!rc && p.npieces) return finish(NULL, send_large(self, frame, OP_##mpi, &p, &to, slot, mode));\
-        if (!rc && !(rc = keep_head(frame, &p, room)))                                                    \
+        if (!rc)                                                                                          \
             SEND_C(rc, frame, TO_PEER(p, to.dest, to.tag), mpi, impi, p.total, p.head, (MPI_Count)p.bytes, MPI_BYTE, to.dest, to.tag, self->handle); \
         return finish_heap(frame, rc);                                                                    \
     }                                                                                                     \
@@ -489,7 +500,7 @@ static PyObject *started_large(Comm *self, Request *r, int operation, const Parc
         int rc = !r ? RAISED : to_letter(self, signature, r->frame, &to, args, nargs, kwnames);           \
         if (!rc) rc = pack_to_send(r->frame, self->context, to.object, to.dest, mode, room, &p, &slot);   \
         if (!rc && p.npieces) return started_large(self, r, OP_##impi, &p, &to, slot, mode);              \
-        if (!rc && !(rc = keep_head(r->frame, &p, room)))                                                 \
+        if (!rc)                                                                                          \
             CALL_C(rc, TO_PEER(p, to.dest, to.tag), impi, p.head, (MPI_Count)p.bytes, MPI_BYTE, to.dest, to.tag, self->handle, &r->handle); \
         return started(r, rc);                                                                            \
     }
@@ -570,7 +581,6 @@ METHOD(Comm, sendrecv, "sendobj, dest, sendtag=0, recvbuf=None, source=ANY_SOURC
     int rc = PARSE(frame, to_object, &to.object, to_int, &to.dest, to_int, &to.tag, to_object, &buf, to_int, &source, to_int, &tag, to_status, &status) ||
              usable(self) || warn_of_size(&buf) ? RAISED : check_tag(to.tag > tag ? to.tag : tag);
     if (!rc) rc = pack_to_send(frame, self->context, to.object, to.dest, STANDARD, room, &p, &slot);
-    if (!rc) rc = keep_head(frame, &p, room);
     if (rc) return finish_heap(frame, rc);
     Sending *s = new_send(self->context, frame, &p, slot);
     Receiving *r = s ? new_receive(self->context, self->handle, source, tag, new_frame(), buf) : NULL;

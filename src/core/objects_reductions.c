@@ -170,7 +170,7 @@ enum { REDUCE, ALLREDUCE, SCAN, EXSCAN };
 static const int operations[] = {OP_MPI_Reduce, OP_MPI_Allreduce, OP_MPI_Scan, OP_MPI_Exscan};
 typedef struct { int kind, root, commute; PyObject *object, *op; } Reduction;
 
-int to_function(PyObject **op)
+int to_function(const Frame *frame, PyObject **op)
 {
     static PyObject *sum;
     if (!*op) {
@@ -180,8 +180,8 @@ int to_function(PyObject **op)
         return sum ? 0 : -1;
     }
     if (PyCallable_Check(*op)) return 0;
-    PyErr_Format(PyExc_TypeError, "op: expected an Op or another callable, not %R", *op);
-    return -1;
+    PyErr_Format(PyExc_TypeError, "expected an Op or another callable, not %R", *op);
+    return blame(frame, "op");
 }
 
 /* numbers: what the terms came to, is all */
@@ -248,7 +248,7 @@ static PyObject *reduce(Comm *self, Frame *frame, Reduction *r)
 /* sendobj, op, root, commute as the signature has them; what is not there keeps its default */
 static PyObject *reduction(Comm *self, const char *name, Frame *frame, Reduction *r, int bad)
 {
-    int rc = bad || to_function(&r->op) ? RAISED : check_objects(self, name, r->root);
+    int rc = bad || to_function(frame, &r->op) ? RAISED : check_objects(self, name, r->root);
     PyObject *result = rc ? NULL : reduce(self, frame, r);
     return finish_with(frame, rc || result ? rc : RAISED, result);
 }

@@ -175,7 +175,14 @@ static PyObject *get_value(Reader *r, int depth)
 
 /* --- memory that received objects live in ----------------------------------------------------------------- */
 
-typedef struct { PyObject_HEAD void *addr; Py_ssize_t bytes; } Block;
+typedef struct {
+    PyObject_HEAD
+    void *addr;
+    Py_ssize_t bytes, itemsize;
+    int ndim;
+    char *format;                       /* of items, in C order; NULL: plain bytes */
+    Py_ssize_t sides[];                 /* shape, then strides */
+} Block;
 static PyTypeObject *BlockType;
 
 enum { HUGE_PAGE = 1 << 21 };
@@ -188,31 +195,43 @@ char *get_memory(size_t bytes)
     return addr;
 }
 
-static PyObject *new_block(Part *part)                  /* takes the memory over */
+static Block *new_block(Part *part, int ndim)           /* takes the memory over */
 {
-    Block *block = (Block *)PyType_GenericAlloc(BlockType, 0);
+    Block *block = (Block *)PyType_GenericAlloc(BlockType, 2 * ndim);
     if (!block) return NULL;
     block->addr = part->addr;
     block->bytes = (Py_ssize_t)part->bytes;
+    block->ndim = ndim;
     part->addr = NULL;
-    return (PyObject *)block;
+    return block;
 }
 
 static int block_buffer(PyObject *self, Py_buffer *view, int flags)
 {
-    Block *block = (Block *)self;
-    return PyBuffer_FillInfo(view, self, block->addr, block->bytes, 0, flags);
+    Block *b = (Block *)self;
+    if (!b->format) return PyBuffer_FillInfo(view, self, b->addr, b->bytes, 0, flags);
+    if (b->ndim > 1 && (flags & PyBUF_F_CONTIGUOUS) == PyBUF_F_CONTIGUOUS) {
+        view->obj = NULL;
+        PyErr_SetString(PyExc_BufferError, "this memory is in C order");
+        return -1;
+    }
+    *view = (Py_buffer){.buf = b->addr, .obj = Py_NewRef(self), .len = b->bytes, .itemsize = b->itemsize, .ndim = b->ndim};
+    if (flags & PyBUF_FORMAT) view->format = b->format;
+    if (flags & PyBUF_ND) view->shape = b->sides;
+    if ((flags & PyBUF_STRIDES) == PyBUF_STRIDES) view->strides = b->sides + b->ndim;
+    return 0;
 }
 
 static void block_dealloc(PyObject *self)
 {
     free(((Block *)self)->addr);
+    free(((Block *)self)->format);
     free_object(self);
 }
 
 static PyType_Slot block_slots[] = {
     SLOT(Py_tp_dealloc, block_dealloc), SLOT(Py_bf_getbuffer, block_buffer), {Py_tp_doc, "Memory that a message came in."}, {0, NULL}};
-static PyType_Spec block_spec = {"mmpi.MPI._Block", sizeof(Block), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, block_slots};
+static PyType_Spec block_spec = {"mmpi.MPI._Block", sizeof(Block), sizeof(Py_ssize_t), Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, block_slots};
 
 /* --- what describes an object that is no value ------------------------------------------------------------ */
 
@@ -272,9 +291,20 @@ static int open_numpy(void)
     return numpy_dtype ? 0 : -1;
 }
 
-static int knows(const Descr *d)                        /* does type_num say all there is to know? */
+static PyObject *known_dtype(int type_num)              /* borrowed; NumPy has one object of each */
 {
-    return d->type_num >= 0 && d->type_num < (int)sizeof type_sizes && type_sizes[d->type_num] && d->order != '>';
+    if (!dtypes[type_num] && !open_numpy()) dtypes[type_num] = PyObject_CallFunction(numpy_dtype, "C", type_chars[type_num]);
+    return dtypes[type_num];
+}
+
+/* does type_num say all there is to know? Not of what carries metadata, or has the other byte order. */
+static int knows(const Descr *d)
+{
+    if (d->type_num < 0 || d->type_num >= (int)sizeof type_sizes || !type_sizes[d->type_num] || d->order == '>') return 0;
+    if ((const PyObject *)d == known_dtype(d->type_num)) return 1;
+    PyObject *metadata = PyObject_GetAttrString((PyObject *)(uintptr_t)d, "metadata");
+    Py_XDECREF(metadata);
+    return metadata == Py_None;
 }
 
 /* a dtype without objects: structured, dates, strings, the other byte order; its pickle, or NULL with or without an error */
@@ -301,9 +331,9 @@ static int describe_array(Frame *frame, PyObject *object, Description *d)
 {
     const Array *a = (const Array *)object;
     const Descr *type = (const Descr *)a->descr;
-    enum { OBJECT = 17, STRING = 18, TIMEDELTA = 22 };
+    enum { OBJECT = 17, HALF = 23 };
     int known = knows(type);
-    if (!known && (type->type_num == OBJECT || type->type_num < 0 || type->type_num > TIMEDELTA)) return 0;
+    if (!known && (type->type_num == OBJECT || type->type_num < 0 || type->type_num > HALF)) return PyErr_Occurred() ? -1 : 0;
     PyObject *dtype = known ? NULL : pickled_dtype(object);
     if (!known && !dtype) return PyErr_Occurred() ? -1 : 0;
     if (dtype) { frame_hold(frame, dtype); Py_DECREF(dtype); }
@@ -329,12 +359,6 @@ static int describe_array(Frame *frame, PyObject *object, Description *d)
     return describe_buffer(frame, d, a->data, bytes) ? -1 : 1;
 }
 
-static PyObject *known_dtype(int type_num)              /* borrowed */
-{
-    if (!dtypes[type_num]) dtypes[type_num] = PyObject_CallFunction(numpy_dtype, "C", type_chars[type_num]);
-    return dtypes[type_num];
-}
-
 static PyObject *shape_of(const char *at, int ndim, Py_ssize_t itemsize, Py_ssize_t *bytes)
 {
     PyObject *shape = PyTuple_New(ndim);
@@ -357,7 +381,7 @@ static PyObject *array_of(PyObject *shape, PyObject *dtype, int fortran, Part *p
         if (array && part->bytes) memcpy(((Array *)array)->data, part->data, (size_t)part->bytes);
         return array;
     }
-    PyObject *block = new_block(part), *zero = block ? PyLong_FromLong(0) : NULL;
+    PyObject *block = (PyObject *)new_block(part, 0), *zero = block ? PyLong_FromLong(0) : NULL;
     PyObject *array = zero ? PyObject_CallFunctionObjArgs(numpy_array, shape, dtype, block, zero, Py_None, order_names[fortran], NULL) : NULL;
     Py_XDECREF(block);
     Py_XDECREF(zero);
@@ -405,7 +429,21 @@ static int is_array_array(PyObject *object)
     return Py_TYPE(object) == array_array;
 }
 
-/* format and shape; a memoryview that is not contiguous becomes a copy */
+static int describe_items(Frame *frame, Description *d, char kind, const Py_buffer *view, const char *format)
+{
+    size_t text = strlen(format) + 1;
+    if (describe_skeleton(frame, d, kind, 1 + (size_t)(view->ndim + 1) * sizeof(int64_t) + text)) return -1;
+    char *at = d->skeleton;
+    *at++ = (char)view->ndim;
+    for (int i = -1; i < view->ndim; i++, at += sizeof(int64_t)) {
+        int64_t n = i < 0 ? view->itemsize : view->shape ? view->shape[i] : view->len / view->itemsize;
+        memcpy(at, &n, sizeof n);
+    }
+    memcpy(at, format, text);
+    return 0;
+}
+
+/* size of items, shape, format; a memoryview that is not contiguous becomes a copy */
 static int describe_view(Frame *frame, PyObject *object, Description *d, char kind)
 {
     Py_buffer *view = take_view(frame, object, PyBUF_FULL_RO);
@@ -418,15 +456,11 @@ static int describe_view(Frame *frame, PyObject *object, Description *d, char ki
         if (describe_buffer(frame, d, PyBytes_AsString(copy), PyBytes_Size(copy))) return -1;
     } else if (describe_buffer(frame, d, view->buf, view->len))
         return -1;
-    size_t text = strlen(view->format) + 1, shape = (size_t)view->ndim * sizeof(int64_t);
-    if (describe_skeleton(frame, d, kind, 1 + shape + text)) return -1;
-    d->skeleton[0] = (char)view->ndim;
-    for (int i = 0; i < view->ndim; i++) {
-        int64_t n = view->shape ? view->shape[i] : view->len / view->itemsize;
-        memcpy(d->skeleton + 1 + (size_t)i * sizeof n, &n, sizeof n);
-    }
-    memcpy(d->skeleton + 1 + shape, view->format, text);
-    return 1;
+    PyObject *code = kind == 'a' ? PyObject_GetAttrString(object, "typecode") : NULL, *ascii = code ? PyUnicode_AsASCIIString(code) : NULL;
+    int bad = kind == 'a' && !ascii ? -1 : describe_items(frame, d, kind, view, ascii ? PyBytes_AsString(ascii) : view->format);
+    Py_XDECREF(ascii);
+    Py_XDECREF(code);
+    return bad ? -1 : 1;
 }
 
 static int describe_memory(Frame *frame, PyObject *object, Description *d)
@@ -436,9 +470,13 @@ static int describe_memory(Frame *frame, PyObject *object, Description *d)
     if (type == &PyUnicode_Type) {
         const char *text = PyUnicode_AsUTF8AndSize(object, &bytes);
         if (!text) { PyErr_Clear(); return 0; }
+        frame_hold(frame, object);
         return describe_skeleton(frame, d, 'U', 0) || describe_buffer(frame, d, text, bytes) ? -1 : 1;
     }
-    if (type == &PyBytes_Type) return describe_skeleton(frame, d, 'B', 0) || describe_buffer(frame, d, PyBytes_AsString(object), PyBytes_Size(object)) ? -1 : 1;
+    if (type == &PyBytes_Type) {
+        frame_hold(frame, object);
+        return describe_skeleton(frame, d, 'B', 0) || describe_buffer(frame, d, PyBytes_AsString(object), PyBytes_Size(object)) ? -1 : 1;
+    }
     if (type == &PyByteArray_Type) {
         const Py_buffer *view = take_view(frame, object, PyBUF_SIMPLE);
         return !view || describe_skeleton(frame, d, 'W', 0) || describe_buffer(frame, d, view->buf, view->len) ? -1 : 1;
@@ -448,40 +486,56 @@ static int describe_memory(Frame *frame, PyObject *object, Description *d)
 }
 
 /* the part as an object that owns its memory and can be written */
-static PyObject *block_of(Part *part)
+static Block *block_of(Part *part, int ndim)
 {
-    if (part->addr) return new_block(part);
+    if (part->addr) return new_block(part, ndim);
     Part copy = {.addr = get_memory((size_t)part->bytes), .bytes = part->bytes};
-    if (!copy.addr) return PyErr_NoMemory();
+    if (!copy.addr) { PyErr_NoMemory(); return NULL; }
     if (part->bytes) memcpy(copy.addr, part->data, (size_t)part->bytes);
-    PyObject *block = new_block(&copy);
+    Block *block = new_block(&copy, ndim);
     if (!block) free(copy.addr);
     return block;
+}
+
+/* shape and strides of a block whose skeleton is checked here; -1 with an error */
+static int shape_block(Block *block, const char *sides, const char *format)
+{
+    int64_t n;
+    Py_ssize_t bytes;
+    memcpy(&n, sides, sizeof n);
+    bytes = block->itemsize = (Py_ssize_t)n;
+    for (int i = block->ndim - 1; i >= 0 && bytes >= 0; i--) {
+        memcpy(&n, sides + (size_t)(i + 1) * sizeof n, sizeof n);
+        block->sides[i] = (Py_ssize_t)n;
+        block->sides[block->ndim + i] = bytes;
+        if (n < 0 || __builtin_mul_overflow(bytes, (Py_ssize_t)n, &bytes)) bytes = -1;
+    }
+    if (bytes != block->bytes || block->itemsize <= 0) { PyErr_SetString(MPIError, "no object message: impossible shape"); return -1; }
+    if (!(block->format = malloc(strlen(format) + 1))) { PyErr_NoMemory(); return -1; }
+    strcpy(block->format, format);
+    return 0;
+}
+
+static PyObject *get_array_array(PyObject *bytes, const char *typecode)
+{
+    PyObject *type = attribute("array", "array"), *array = type ? PyObject_CallFunction(type, "s", typecode) : NULL;
+    PyObject *done = array ? PyObject_CallMethod(array, "frombytes", "O", bytes) : NULL;
+    if (!done) Py_CLEAR(array);
+    Py_XDECREF(done);
+    Py_XDECREF(type);
+    return array;
 }
 
 static PyObject *get_view(char kind, const char *skeleton, size_t bytes, Part *part)
 {
     int ndim = bytes ? (unsigned char)skeleton[0] : 0;
-    size_t shape_bytes = (size_t)ndim * sizeof(int64_t);
-    if (bytes < 2 + shape_bytes || ndim > MOST_DIMENSIONS || skeleton[bytes - 1]) { PyErr_SetString(MPIError, "no object message: impossible memory"); return NULL; }
-    const char *format = skeleton + 1 + shape_bytes;
-    Py_ssize_t unused;
-    PyObject *result = NULL;
-    PyObject *shape = shape_of(skeleton + 1, ndim, 1, &unused), *block = shape ? block_of(part) : NULL;
-    PyObject *type = block && kind == 'a' ? attribute("array", "array") : NULL;
-    if (type) {
-        PyObject *array = PyObject_CallFunction(type, "s", format), *done = array ? PyObject_CallMethod(array, "frombytes", "O", block) : NULL;
-        result = done ? array : NULL;
-        if (!done) Py_XDECREF(array);
-        Py_XDECREF(done);
-    } else if (block && kind == 'V') {
-        PyObject *plain = PyMemoryView_FromObject(block);
-        result = plain ? PyObject_CallMethod(plain, "cast", "sO", format, shape) : NULL;
-        Py_XDECREF(plain);
-    }
-    Py_XDECREF(type);
-    Py_XDECREF(block);
-    Py_XDECREF(shape);
+    size_t sides = (size_t)(ndim + 1) * sizeof(int64_t);
+    if (bytes < 2 + sides || ndim > MOST_DIMENSIONS || skeleton[bytes - 1]) { PyErr_SetString(MPIError, "no object message: impossible memory"); return NULL; }
+    const char *format = skeleton + 1 + sides;
+    Block *block = block_of(part, kind == 'V' ? ndim : 0);
+    PyObject *result = !block || (kind == 'V' && shape_block(block, skeleton + 1, format)) ? NULL
+                     : kind == 'V' ? PyMemoryView_FromObject((PyObject *)block) : get_array_array((PyObject *)block, format);
+    Py_XDECREF((PyObject *)block);
     return result;
 }
 
@@ -559,7 +613,7 @@ static PyObject *get_pickle(PyObject *with, const char *stream, size_t bytes, Pa
                                                            : PyBytes_FromStringAndSize(stream, (Py_ssize_t)bytes);
     PyObject *arguments = text ? PyTuple_Pack(1, text) : NULL, *buffers = arguments && n ? PyList_New(n) : NULL;
     for (int i = 0; buffers && i < n; i++) {
-        PyObject *block = block_of(&parts[i]);
+        PyObject *block = (PyObject *)block_of(&parts[i], 0);
         if (!block || PyList_SetItem(buffers, i, block)) Py_CLEAR(buffers);
     }
     if (buffers && (options = PyDict_New()) && PyDict_SetItem(options, only_buffers, buffers)) Py_CLEAR(options);
@@ -682,8 +736,8 @@ int to_place(Frame *frame, PyObject *object, Place *place)
     Description d = {0, NULL, 0, NULL, 0};
     if (!can_write(object)) {
         if (PyErr_ExceptionMatches(PyExc_TypeError)) PyErr_Clear();
-        if (!PyErr_Occurred()) PyErr_Format(PyExc_TypeError, "buf: expected an array to receive into, or None, not %R", object);
-        return -1;
+        if (!PyErr_Occurred()) PyErr_Format(PyExc_TypeError, "expected an array to receive into, or None, not %R", object);
+        return blame(frame, "buf");
     }
     *place = (Place){.object = object};
     frame_hold(frame, object);

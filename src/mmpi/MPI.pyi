@@ -1066,7 +1066,7 @@ class Comm:
     @name.setter
     def name(self, value: str) -> None: ...
     @property
-    def serializer(self) -> Pickle | None:
+    def serializer(self) -> Any:
         """What packs objects instead of MPI.pickle: anything with dumps and loads, or None. New communicators made of
         this one inherit it.
         """

@@ -51,6 +51,7 @@ class Pickle:
         if protocol is None and (self._dumps is _pickle.dumps or (takes_protocol and takes_buffers)):
             protocol = _pickle.HIGHEST_PROTOCOL
         self._protocol = protocol
+        self._source: Any = None  # what this stands for, where it was made of a module or another object
         self.THRESHOLD = LEAST_BUFFER if threshold is None else threshold
         self._takes_buffers = takes_buffers
         self._choose()
@@ -112,7 +113,9 @@ def serializer(with_: Any) -> Pickle | None:
     dumps, loads = getattr(with_, "dumps", None), getattr(with_, "loads", None)
     if not callable(dumps) or not callable(loads):
         raise TypeError(f"serializer: expected a module or object with dumps and loads, or None, not {with_!r}")
-    return Pickle(dumps, loads)
+    made = Pickle(dumps, loads)
+    made._source = with_
+    return made
 
 
 def place(received: Any, buf: Any) -> Any:
