@@ -387,7 +387,7 @@ struct Work {
     int (*advance)(Work *);             /* 1: done, rc says how */
     PyObject *(*result)(Work *);        /* what it brought, or NULL with an exception; the GIL is held */
     void (*release)(Work *);            /* what it holds; the GIL is held */
-    int rc, listed, orphan, cancelled, nrequests;
+    int rc, listed, orphan, cancelled, nrequests, turns;
     volatile int done;
     MPI_Request *requests;              /* of MPI's, under way; memory of who made it */
     MPI_Request promise;                /* generalized request that its end completes */
@@ -405,7 +405,8 @@ void advance_works(void);
 int finish_work(Door *, Work *);        /* advance it until it is done; its rc, or RAISED */
 int test_work(void *);                  /* for poll_until */
 void leave_alone(Work *);               /* dropped before it was done: it ends alone */
-void sweep_works(void);                 /* release what ended alone */
+extern volatile int ndead;              /* ended alone */
+void sweep_works(void);                 /* release those */
 void end_works(int with_python);        /* before MPI_Finalize */
 int test_requests(Work *);              /* 1: all done, or rc says what is wrong */
 void watch_over(int operation);         /* advance works now, and while a thread blocks in this */
@@ -435,7 +436,7 @@ int pack(Frame *, PyObject *serializer, PyObject *, const Limits *, char *room, 
 PyObject *unpack(PyObject *serializer, const char *message, size_t bytes, Part *, int n);
 int pieces_of(const char *message, size_t bytes, MPI_Count **lengths, int *slot);
 void set_slot(Parcel *, int slot);
-int to_place(Frame *, PyObject *, Place *);
+int to_place(Frame *, const char *argument, PyObject *, Place *);
 const char *fits(const Place *, const char *message, size_t bytes);     /* where the bytes would be in the message, or NULL */
 PyObject *put_in_place(PyObject *received, PyObject *place);    /* copies, or says what does not fit; steals the first */
 char *get_memory(size_t bytes);

@@ -85,6 +85,7 @@ int threads_inside(char *names, size_t size)
 int enter(Door *door, int operation, const Note *note)
 {
     if (mpi_state != RUNNING && refuse(operation)) return RAISED;
+    if (ndead) sweep_works();
     Context *comm = note->comm;
     if (comm && comm->broken && note->collective) {
         PyErr_Format(MPIError, "%s: this communicator cannot be used for collectives any more: %s", operation_names[operation], comm->broken);

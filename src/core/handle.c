@@ -100,7 +100,7 @@ PyObject *handle_repr(PyObject *self)
 {
     PyObject *class = PyObject_GetAttrString((PyObject *)Py_TYPE(self), "__name__"), *name = constant_name(self), *text = NULL;
     if (class && name) text = PyUnicode_FromFormat("<%U %U>", class, name);
-    else if (class) text = PyUnicode_FromFormat(handle_bool(self) ? "<%U handle %#lx>" : "<%U null>", class, (unsigned long)number(self));
+    else if (class) text = PyUnicode_FromFormat(handle_bool(self) ? "<%U handle 0x%lx>" : "<%U null>", class, (unsigned long)number(self));
     Py_XDECREF(class);
     Py_XDECREF(name);
     return text;

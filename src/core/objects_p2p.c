@@ -134,15 +134,6 @@ static int look_behind(Context *context, MPI_Comm comm, int source, int tag, MPI
     }
 }
 
-int find_message(Context *context, MPI_Comm comm, int source, int tag, MPI_Message *message, MPI_Status *status, int *found)
-{
-    if (tag != MPI_ANY_TAG || !context) return look(comm, source, tag, message, status, found);
-    lock_works();
-    int rc = look_behind(context, comm, source, tag, message, status, found);
-    unlock_works();
-    return rc;
-}
-
 /* --- receiving -------------------------------------------------------------------------------------------- */
 
 enum { UNMATCHED, HEAD, PIECES };
@@ -171,46 +162,14 @@ static int matches(const Receiving *r, int source, int tag)
 
 static int advance_receive(Work *);
 
-/* the first receive listed before this one that waits for such a message */
-static Receiving *earlier(const Receiving *r, int source, int tag)
+/* the first receive listed before that work that waits for such a message */
+static Receiving *earlier(const Work *work, MPI_Comm comm, int source, int tag)
 {
-    for (Work *w = works; w && w != &r->work; w = w->next) {
+    for (Work *w = works; w && w != work; w = w->next) {
         Receiving *other = (Receiving *)w;
-        if (w->advance == advance_receive && other->stage == UNMATCHED && other->comm == r->comm && matches(other, source, tag)) return other;
+        if (w->advance == advance_receive && other->stage == UNMATCHED && other->comm == comm && matches(other, source, tag)) return other;
     }
     return NULL;
-}
-
-/* Start to receive the first message; a small one is there already, and comes at once. */
-static int take_head(Receiving *r, MPI_Message *message)
-{
-    r->bytes = status_bytes(&r->work.status);
-    r->head = r->bytes <= (MPI_Count)sizeof r->room ? r->room : get_memory((size_t)r->bytes);
-    r->stage = HEAD;
-    if (!r->head) return MPI_ERR_NO_MEM;
-    if (r->bytes <= ROOM) return MPI_Mrecv(r->head, (int)r->bytes, MPI_BYTE, message, &r->work.status);
-    if (large_counts) return MPI_Imrecv_c(r->head, r->bytes, MPI_BYTE, message, &r->first);
-    return r->bytes > INT_MAX ? MPI_ERR_COUNT : MPI_Imrecv(r->head, (int)r->bytes, MPI_BYTE, message, &r->first);
-}
-
-/* Messages go to receives in the order of these. 1: it has its message, and began to receive it. */
-static int match(Receiving *r)
-{
-    MPI_Message message;
-    MPI_Status *status = &r->work.status;
-    Context *context = r->work.context;
-    int found = 0, source = r->source, tag = r->tag;
-    if (r->behind && (r->behind = earlier(r, source, tag) != NULL)) {
-        r->work.rc = look_behind(context, r->comm, source, tag, NULL, status, &found);
-        if (r->work.rc || !found) return r->work.rc != 0;
-        Receiving *other = earlier(r, status->MPI_SOURCE, status->MPI_TAG);
-        if (other) { match(other); return 0; }          /* it goes on when it is its turn */
-        source = status->MPI_SOURCE;
-        tag = status->MPI_TAG;
-    }
-    r->work.rc = look_behind(context, r->comm, source, tag, &message, status, &found);
-    if (!r->work.rc && found) r->work.rc = take_head(r, &message);
-    return r->work.rc || found;
 }
 
 static int post_piece(Receiving *r, const Part *part, int tag)
@@ -243,22 +202,57 @@ static int make_room(Receiving *r, const MPI_Count *lengths)
     return 0;
 }
 
-/* The first message is there: post what follows. 1: nothing does, or it cannot be. */
+/* The first message is there: post what follows. */
 static int post_pieces(Receiving *r)
 {
     MPI_Count *lengths, total = r->bytes;
     int slot = 0;
     r->n = pieces_of(r->head, (size_t)r->bytes, &lengths, &slot);
-    if (r->n <= 0) { r->n = 0; return 1; }
-    r->work.rc = make_room(r, lengths);
-    for (int i = 0; i < r->n && !r->work.rc; i++) {
+    r->stage = PIECES;
+    if (r->n <= 0) { r->n = 0; return 0; }
+    int rc = make_room(r, lengths);
+    for (int i = 0; i < r->n && !rc; i++) {
         total += lengths[i];
-        r->work.rc = post_piece(r, &r->parts[i], piece_base + slot % SLOTS);
+        rc = post_piece(r, &r->parts[i], piece_base + slot % SLOTS);
     }
     free(lengths);
-    r->stage = PIECES;
-    MPI_Status_set_elements_x(&r->work.status, MPI_BYTE, total);
-    return r->work.rc != 0;
+    return rc ? rc : MPI_Status_set_elements_x(&r->work.status, MPI_BYTE, total);
+}
+
+/* Receive the first message. A small one is there already and comes at once, and its pieces are posted before the lock is
+ * let go: with its end its slot may be used again. A larger one has no pieces. */
+static int take_head(Receiving *r, MPI_Message *message)
+{
+    r->bytes = status_bytes(&r->work.status);
+    r->head = r->bytes <= (MPI_Count)sizeof r->room ? r->room : get_memory((size_t)r->bytes);
+    r->stage = HEAD;
+    if (!r->head) return MPI_ERR_NO_MEM;
+    if (r->bytes <= ROOM) {
+        int rc = MPI_Mrecv(r->head, (int)r->bytes, MPI_BYTE, message, &r->work.status);
+        return rc ? rc : post_pieces(r);
+    }
+    if (large_counts) return MPI_Imrecv_c(r->head, r->bytes, MPI_BYTE, message, &r->first);
+    return r->bytes > INT_MAX ? MPI_ERR_COUNT : MPI_Imrecv(r->head, (int)r->bytes, MPI_BYTE, message, &r->first);
+}
+
+/* Messages go to receives in the order of these. 1: it has its message, and began to receive it. */
+static int match(Receiving *r)
+{
+    MPI_Message message;
+    MPI_Status *status = &r->work.status;
+    Context *context = r->work.context;
+    int found = 0, source = r->source, tag = r->tag;
+    if (r->behind && (r->behind = earlier(&r->work, r->comm, source, tag) != NULL)) {
+        r->work.rc = look_behind(context, r->comm, source, tag, NULL, status, &found);
+        if (r->work.rc || !found) return r->work.rc != 0;
+        Receiving *other = earlier(&r->work, r->comm, status->MPI_SOURCE, status->MPI_TAG);
+        if (other) { match(other); return 0; }          /* it goes on when it is its turn */
+        source = status->MPI_SOURCE;
+        tag = status->MPI_TAG;
+    }
+    r->work.rc = look_behind(context, r->comm, source, tag, &message, status, &found);
+    if (!r->work.rc && found) r->work.rc = take_head(r, &message);
+    return r->work.rc || found;
 }
 
 static int take_pieces(Receiving *r)
@@ -273,6 +267,28 @@ static int take_pieces(Receiving *r)
     return 1;
 }
 
+/* a message that no receive which was there before wants */
+static int look_after_receives(Context *context, MPI_Comm comm, int source, int tag, MPI_Message *message, MPI_Status *status, int *found)
+{
+    for (;;) {
+        int rc = look_behind(context, comm, source, tag, NULL, status, found);
+        if (rc || !*found) return rc;
+        Receiving *other = earlier(NULL, comm, status->MPI_SOURCE, status->MPI_TAG);
+        if (other) match(other);
+        else return message ? look_behind(context, comm, status->MPI_SOURCE, status->MPI_TAG, message, status, found) : 0;
+    }
+}
+
+int find_message(Context *context, MPI_Comm comm, int source, int tag, MPI_Message *message, MPI_Status *status, int *found)
+{
+    if (!context || (tag != MPI_ANY_TAG && !nworks)) return look(comm, source, tag, message, status, found);
+    lock_works();
+    int rc = nworks ? look_after_receives(context, comm, source, tag, message, status, found)
+                    : look_behind(context, comm, source, tag, message, status, found);
+    unlock_works();
+    return rc;
+}
+
 static int advance_receive(Work *work)
 {
     Receiving *r = (Receiving *)work;
@@ -282,11 +298,8 @@ static int advance_receive(Work *work)
     work->cancelled = 0;
     if (work->rc) return 1;
     if (r->stage == PIECES) return take_pieces(r);
-    if (r->first != MPI_REQUEST_NULL) {
-        work->rc = MPI_Test(&r->first, &done, &work->status);
-        if (work->rc || !done) return work->rc != 0;
-    }
-    return post_pieces(r) ? 1 : take_pieces(r);
+    work->rc = MPI_Test(&r->first, &done, &work->status);
+    return work->rc || done;
 }
 
 static PyObject *received(Work *work)
@@ -310,8 +323,8 @@ static void release_receive(Work *work)
     free_frame(r->frame);
 }
 
-/* takes the frame over */
-static Receiving *new_receive(Context *context, MPI_Comm comm, int source, int tag, Frame *frame, PyObject *place)
+/* takes the frame over, which knows the signature */
+static Receiving *new_receive(Context *context, MPI_Comm comm, int source, int tag, Frame *frame, const char *argument, PyObject *place)
 {
     Receiving *r = new_work(sizeof *r, context, advance_receive, received, release_receive);
     if (!r || !frame) { if (r) free_work(&r->work); free_frame(frame); return NULL; }
@@ -321,7 +334,7 @@ static Receiving *new_receive(Context *context, MPI_Comm comm, int source, int t
     r->behind = 1;
     r->first = MPI_REQUEST_NULL;
     r->frame = frame;
-    if (place == Py_None || !to_place(frame, place, &r->place)) return r;
+    if (place == Py_None || !to_place(frame, argument, place, &r->place)) return r;
     free_work(&r->work);
     return NULL;
 }
@@ -337,10 +350,11 @@ static int finish_receive(Door *door, Receiving *r)
 /* the result, or the error, or what a signal handler raised: the receive is taken back, or goes on alone */
 static PyObject *conclude(Work *work, int rc, Status *status)
 {
-    if (rc == RAISED) {
+    if (rc && !work->done) {
+        PyObject *raised = finish(NULL, rc);
         work->cancelled = 1;
         leave_alone(work);
-        return NULL;
+        return raised;
     }
     set_status(status, &work->status);
     PyObject *result = rc ? finish(NULL, rc) : work->result(work);
@@ -529,12 +543,20 @@ METHOD(Comm, recv, "buf=None, source=ANY_SOURCE, tag=ANY_TAG, status=None",
     if (!frame) return NULL;
     int rc = PARSE(frame, to_object, &buf, to_int, &source, to_int, &tag, to_status, &status) || usable(self) || warn_of_size(&buf) ? RAISED : check_tag(tag);
     if (rc) return finish_heap(frame, rc);
-    Receiving *r = new_receive(self->context, self->handle, source, tag, frame, buf);
+    Receiving *r = new_receive(self->context, self->handle, source, tag, frame, "buf", buf);
     if (!r) return NULL;
     if (enter(&door, OP_MPI_Recv, NOTE(ON(self), .peer = source, .tag = tag))) { free_work(&r->work); return NULL; }
     rc = finish_receive(&door, r);
     leave(&door, rc, &r->work.status);
     return conclude(&r->work, rc, status);
+}
+
+static int take_message(Receiving *r, MPI_Message *message)
+{
+    lock_works();
+    int rc = take_head(r, message);
+    unlock_works();
+    return rc;
 }
 
 /* a receive that its request waits for; of a message, or of what is to be matched */
@@ -545,7 +567,7 @@ static PyObject *started_receive(Request *r, int operation, const Note *note, Re
     if (!receive) return started(r, RAISED);
     int rc = enter(&door, operation, note);
     if (rc) { free_work(&receive->work); return started(r, rc); }
-    if (message) rc = take_head(receive, message);
+    if (message) rc = take_message(receive, message);
     if (!rc) rc = promise(&receive->work, &r->handle);
     leave(&door, rc, NULL);
     if (rc) free_work(&receive->work);
@@ -560,7 +582,7 @@ METHOD(Comm, irecv, "buf=None, source=ANY_SOURCE, tag=ANY_TAG", "Start to receiv
     if (!r) return NULL;
     int rc = PARSE(r->frame, to_object, &buf, to_int, &source, to_int, &tag) || usable(self) ? RAISED : check_tag(tag);
     if (rc) return started(r, rc);
-    Receiving *receive = new_receive(self->context, self->handle, source, tag, r->frame, is_size(buf) ? Py_None : buf);
+    Receiving *receive = new_receive(self->context, self->handle, source, tag, r->frame, "buf", is_size(buf) ? Py_None : buf);
     return started_receive(r, OP_MPI_Irecv, NOTE(ON(self), .peer = source, .tag = tag), receive, NULL);
 }
 
@@ -583,7 +605,9 @@ METHOD(Comm, sendrecv, "sendobj, dest, sendtag=0, recvbuf=None, source=ANY_SOURC
     if (!rc) rc = pack_to_send(frame, self->context, to.object, to.dest, STANDARD, room, &p, &slot);
     if (rc) return finish_heap(frame, rc);
     Sending *s = new_send(self->context, frame, &p, slot);
-    Receiving *r = s ? new_receive(self->context, self->handle, source, tag, new_frame(), buf) : NULL;
+    Frame *second = s ? new_frame() : NULL;
+    if (second) second->signature = signature;
+    Receiving *r = s ? new_receive(self->context, self->handle, source, tag, second, "recvbuf", buf) : NULL;
     if (!r || enter(&door, OP_MPI_Sendrecv, TO_PEER(p, to.dest, to.tag))) {
         if (r) free_work(&r->work);
         if (s) leave_alone(&s->work);
@@ -609,7 +633,7 @@ static Receiving *receive_message(Message *self, Frame *frame)
     else if (self->handle == MPI_MESSAGE_NULL) PyErr_SetString(MPIError, "this message was received already, or is MESSAGE_NULL");
     else if (!self->context) PyErr_SetString(MPIError, "where this message came from is not known: it was made from a handle");
     if (PyErr_Occurred()) { free_frame(frame); return NULL; }
-    Receiving *r = new_receive(self->context, self->comm, self->status.MPI_SOURCE, self->status.MPI_TAG, frame, Py_None);
+    Receiving *r = new_receive(self->context, self->comm, self->status.MPI_SOURCE, self->status.MPI_TAG, frame, NULL, Py_None);
     if (r) r->work.status = self->status;
     return r;
 }
@@ -624,7 +648,7 @@ METHOD(Message, recv, "status=None", "Receive the object that the message brings
     if (!r) return NULL;
     if (enter(&door, OP_MPI_Mrecv, NOTE(.comm = self->context, .peer = r->source, .tag = r->tag))) { free_work(&r->work); return NULL; }
     MPI_Message handle = self->handle;
-    int rc = take_head(r, &handle);
+    int rc = take_message(r, &handle);
     now_is(self, handle);
     if (!rc) rc = finish_work(&door, &r->work);
     leave(&door, rc, &r->work.status);

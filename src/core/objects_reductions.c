@@ -179,6 +179,7 @@ int to_function(const Frame *frame, PyObject **op)
         *op = sum;
         return sum ? 0 : -1;
     }
+    if (PyObject_TypeCheck(*op, OpType) && ((Op *)*op)->handle == MPI_OP_NULL) return check(MPI_ERR_OP);
     if (PyCallable_Check(*op)) return 0;
     PyErr_Format(PyExc_TypeError, "expected an Op or another callable, not %R", *op);
     return blame(frame, "op");
@@ -242,7 +243,7 @@ static PyObject *reduce(Comm *self, Frame *frame, Reduction *r)
     if (all->kind == ARRAY) return reduce_arrays(self, frame, r, &in);
     if (all->kind == OBJECT || r->kind >= SCAN) return reduce_objects(self, r, all->kind != OBJECT);
     if (r->kind == REDUCE && self->context->rank != r->root) Py_RETURN_NONE;
-    return number_from(all);
+    return self->context->size == 1 ? Py_NewRef(r->object) : number_from(all);      /* alone, nothing is combined */
 }
 
 /* sendobj, op, root, commute as the signature has them; what is not there keeps its default */

@@ -731,13 +731,13 @@ static int can_write(PyObject *object)
 }
 
 /* what an equal object would be described as; of none that would be copied */
-int to_place(Frame *frame, PyObject *object, Place *place)
+int to_place(Frame *frame, const char *argument, PyObject *object, Place *place)
 {
     Description d = {0, NULL, 0, NULL, 0};
     if (!can_write(object)) {
         if (PyErr_ExceptionMatches(PyExc_TypeError)) PyErr_Clear();
         if (!PyErr_Occurred()) PyErr_Format(PyExc_TypeError, "expected an array to receive into, or None, not %R", object);
-        return blame(frame, "buf");
+        return blame(frame, argument);
     }
     *place = (Place){.object = object};
     frame_hold(frame, object);
@@ -776,16 +776,29 @@ static PyObject *no_object(const char *why)
     return PyErr_Format(MPIError, "no object message: %s. Was it sent by a method in upper case, or by another program?", why);
 }
 
+/* What only a broken message makes of a value, such as a list for a key, says so. */
+static PyObject *sound(PyObject *object)
+{
+    PyObject *type, *error, *trace;
+    if (object || !PyErr_Occurred() || PyErr_ExceptionMatches(MPIError) || PyErr_ExceptionMatches(PyExc_MemoryError)) return object;
+    PyErr_Fetch(&type, &error, &trace);
+    PyErr_Format(MPIError, "no object message: %S", error ? error : type);
+    Py_XDECREF(type);
+    Py_XDECREF(error);
+    Py_XDECREF(trace);
+    return NULL;
+}
+
 static PyObject *get_described(PyObject *own, char kind, const char *skeleton, size_t bytes, Part *parts, int n)
 {
     if (kind == 'P') return get_pickle(serializer(own), skeleton, bytes, parts, n);
     if (n != 1) return no_object("its buffers are missing");
     switch (kind) {
-    case 'A': return get_array(skeleton, bytes, parts);
-    case 'U': return PyUnicode_DecodeUTF8(parts->data, (Py_ssize_t)parts->bytes, NULL);
+    case 'A': return sound(get_array(skeleton, bytes, parts));
+    case 'U': return sound(PyUnicode_DecodeUTF8(parts->data, (Py_ssize_t)parts->bytes, NULL));
     case 'B': return PyBytes_FromStringAndSize(parts->data, (Py_ssize_t)parts->bytes);
     case 'W': return PyByteArray_FromStringAndSize(parts->data, (Py_ssize_t)parts->bytes);
-    default: return get_view(kind, skeleton, bytes, parts);
+    default: return sound(get_view(kind, skeleton, bytes, parts));
     }
 }
 
@@ -820,7 +833,7 @@ PyObject *unpack(PyObject *own, const char *message, size_t bytes, Part *parts, 
     if ((unsigned char)*message != VERSION || bytes < 2) return no_object("its first byte is another");
     if (!memchr("ABUWVaP", message[1], 7)) {
         Reader r = {message + 1, message + bytes};
-        PyObject *value = get_value(&r, DEPTH + 2);
+        PyObject *value = sound(get_value(&r, DEPTH + 2));
         if (value && r.at != r.end) { Py_DECREF(value); return no_object("it is too long"); }
         return value;
     }

@@ -9,7 +9,7 @@
 volatile int nworks;
 Work *works;                            /* in the order of their posting: receives match in it */
 static Work *dead;                      /* ended alone; to be released by somebody with the GIL */
-static volatile int ndead;
+volatile int ndead;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t something = PTHREAD_COND_INITIALIZER;     /* is listed */
 
@@ -137,6 +137,8 @@ int promise(Work *w, MPI_Request *handle)
 
 /* --- waiting for one -------------------------------------------------------------------------------------- */
 
+enum { PATIENCE = 64 };                 /* tests before a work is listed: far fewer than until a look at signals */
+
 int test_work(void *work)
 {
     Work *w = work;
@@ -145,6 +147,7 @@ int test_work(void *work)
     if (nworks) advance_all();
     if (!w->listed && !w->done) w->done = w->advance(w);
     int done = w->done;
+    if (!done && !w->listed && ++w->turns == PATIENCE) append(w);      /* a signal handler may need it to go on meanwhile */
     pthread_mutex_unlock(&lock);
     return done;
 }

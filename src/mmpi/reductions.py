@@ -21,10 +21,8 @@ if TYPE_CHECKING:
 
 TAG = 1 << 15  # on the hidden duplicate, above the numbers of collectives
 
-_UFUNCS = {
-    "SUM": "add", "PROD": "multiply", "MAX": "maximum", "MIN": "minimum", "LAND": "logical_and", "LOR": "logical_or",
-    "LXOR": "logical_xor", "BAND": "bitwise_and", "BOR": "bitwise_or", "BXOR": "bitwise_xor",
-}  # fmt: skip
+# What Python's operators do not do item by item.
+_UFUNCS = {"MAX": "maximum", "MIN": "minimum", "LAND": "logical_and", "LOR": "logical_or", "LXOR": "logical_xor"}
 _RANKED: dict[str, Callable[[Any, Any], Any]] = {"REPLACE": lambda a, b: b, "NO_OP": lambda a, b: a}
 
 
@@ -79,9 +77,17 @@ def _function(op: Any) -> tuple[Callable[[Any, Any], Any], bool]:
         return plain, False
 
     def function(a: Any, b: Any) -> Any:
-        return _by_items(name, a, b) if hasattr(a, "dtype") and hasattr(b, "dtype") else plain(a, b)
+        return _by_items(name, a, b) if _has_items(a) or _has_items(b) else plain(a, b)
 
     return function, False
+
+
+def _has_items(value: Any) -> bool:
+    if not hasattr(value, "__array_ufunc__"):
+        return False
+    import numpy as np
+
+    return not isinstance(value, np.generic)
 
 
 def _by_items(name: str, a: Any, b: Any) -> Any:
@@ -89,7 +95,7 @@ def _by_items(name: str, a: Any, b: Any) -> Any:
     import numpy as np
 
     result = getattr(np, _UFUNCS[name])(a, b)
-    if name[0] == "L" and isinstance(result, np.ndarray) and a.dtype == b.dtype and a.dtype.kind in "iu":
+    if name[0] == "L" and type(result) is type(a) is type(b) is np.ndarray and a.dtype == b.dtype and a.dtype.kind in "iu":
         return result.astype(a.dtype)
     return result
 
