@@ -15,9 +15,17 @@ static int drop_object(void *object)
     return 0;
 }
 
+static void free_hidden(Context *context)
+{
+    if (mpi_state != RUNNING) return;
+    if (context->making != MPI_REQUEST_NULL) MPI_Wait(&context->making, MPI_STATUS_IGNORE);
+    if (context->hidden != MPI_COMM_NULL) MPI_Comm_free(&context->hidden);
+}
+
 void drop_context(Context *context)
 {
     if (!context || __atomic_sub_fetch(&context->references, 1, __ATOMIC_ACQ_REL)) return;
+    free_hidden(context);
     PyObject *objects[] = {context->serializer, context->locks};
     for (int i = 0; i < 2; i++)         /* the GIL may be somebody else's */
         if (objects[i]) (void)Py_AddPendingCall(drop_object, objects[i]);
@@ -35,8 +43,7 @@ static int delete_context(MPI_Comm comm, int key, void *value, void *extra)
 {
     Context *context = value;
     (void)comm; (void)key; (void)extra;
-    if (mpi_state == RUNNING && context->making != MPI_REQUEST_NULL) MPI_Wait(&context->making, MPI_STATUS_IGNORE);
-    if (mpi_state == RUNNING && context->hidden != MPI_COMM_NULL) MPI_Comm_free(&context->hidden);
+    if (!context->pending) free_hidden(context);        /* else collectives go on there: the last reference frees it */
     drop_context(context);
     return MPI_SUCCESS;
 }

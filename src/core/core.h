@@ -355,6 +355,7 @@ struct Context {                        /* what we know of a communicator; share
     PyObject *locks;                    /* a lock for each kind of them, for who asked, or NULL */
     MPI_Comm hidden;                    /* the duplicate on which they go on point-to-point, or COMM_NULL */
     MPI_Request making;                 /* ... while it is made */
+    int pending;                        /* works that may need it */
     uint64_t slots[SLOTS / 64];         /* reserved tags in use by sends of ours */
 };
 enum { WORLD_ID = 1 };

@@ -140,7 +140,11 @@ static Exchange *new_exchange(Comm *self, int kind, int root, int nonblocking)
 static int make_hidden(Context *context, MPI_Comm comm)
 {
     if (context->size == 1 || context->hidden != MPI_COMM_NULL || context->making != MPI_REQUEST_NULL) return 0;
+#if defined(MMPI_ABI_OPENMPI)          /* its idup goes on in collectives of its own, which meet those that begin meanwhile */
+    return MPI_Comm_dup(comm, &context->hidden);
+#else
     return MPI_Comm_idup(comm, &context->hidden, &context->making);
+#endif
 }
 
 /* without the GIL, in the order of calls */

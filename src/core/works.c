@@ -27,6 +27,7 @@ void *new_work(size_t size, Context *context, int (*advance)(Work *), PyObject *
     w->status = empty_status();
     w->context = context;
     if (context) __atomic_add_fetch(&context->references, 1, __ATOMIC_ACQ_REL);
+    if (context) __atomic_add_fetch(&context->pending, 1, __ATOMIC_ACQ_REL);
     w->serializer = context ? Py_XNewRef(context->serializer) : NULL;
     return w;
 }
@@ -35,6 +36,7 @@ void free_work(Work *w)
 {
     w->release(w);
     Py_XDECREF(w->serializer);
+    if (w->context) __atomic_sub_fetch(&w->context->pending, 1, __ATOMIC_ACQ_REL);
     drop_context(w->context);
     free(w);
 }
@@ -247,8 +249,10 @@ void end_works(int with_python)
 {
     PyThreadState *thread = with_python ? PyEval_SaveThread() : NULL;
     end_watch();
+    struct timespec nap = {0, 200000};
     lock_works();
-    for (int quiet = 0, n = nworks; n && quiet < 1000; quiet++) {
+    for (int quiet = 0, n = nworks; n && quiet < 2000; quiet++) {
+        if (quiet > 200) nanosleep(&nap, NULL);
         advance_all();
         if (nworks != n) quiet = 0;
         n = nworks;
