@@ -26,7 +26,7 @@ export OMPI_ALLOW_RUN_AS_ROOT := 1
 export OMPI_ALLOW_RUN_AS_ROOT_CONFIRM := 1
 
 .DELETE_ON_ERROR:
-.PHONY: help hello install test test-all test-asan lint check-abi bench bench-overhead wheel sdist clean
+.PHONY: help hello install test test-all test-asan lint check-abi bench bench-objects bench-overhead wheel sdist clean
 
 help:               ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' Makefile
@@ -75,6 +75,9 @@ check-abi: install  ## hold our MPI declarations against the mpi.h of every MPI 
 
 bench: $(ENV)/.bench            ## every benchmark, beside C and mpi4py
 	$(RUN) -m mmpi.bench
+
+bench-objects: $(ENV)/.bench    ## what moving Python objects costs, with C and mpi4py beside it; about 3 minutes
+	$(RUN) -m mmpi.bench.objects
 
 bench-overhead: $(ENV)/.bench   ## what a call costs over C, with mpi4py beside it
 	$(RUN) -m mmpi.bench.overhead
