@@ -56,7 +56,7 @@ test-asan:          ## run the memory tests on a core built with the address and
 	sh checks/asan.sh .venv-asan/bin/python -m pytest -m "not slow" $(if $(filter-out tests,$(TESTS)),$(TESTS),$(ASAN_TESTS))
 
 # Where memory is handled: buffers and who owns them, misuse, requests dropped and cancelled.
-ASAN_TESTS = $(addprefix tests/test_,buffers.py guards.py lifetime.py misuse.py objects_fuzz.py objects_p2p.py objects_requests.py objects_types.py requests.py)
+ASAN_TESTS = $(addprefix tests/test_,buffers.py guards.py lifetime.py misuse.py objects_fuzz.py objects_p2p.py objects_requests.py requests.py)
 ASAN_BUILD = --no-build-isolation -Cbuild-dir=build/asan -Csetup-args=-Dbuildtype=debugoptimized \
   -Csetup-args=-Db_sanitize=address,undefined -Csetup-args=-Dc_args=-fno-sanitize-recover=undefined -Csetup-args=-Db_lundef=false
 
