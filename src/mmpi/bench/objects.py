@@ -514,7 +514,7 @@ def report(results: Sequence[Result], outcomes: Sequence[Sequence[Outcome]]) -> 
         times = [microseconds(result.time(name)) if name in result.timings else "" for name in names]
         for i, outcome in enumerate(group):
             lines.append([*([""] * (1 + len(names)) if i else [result.case, *times]), *outcome.words()])
-    return f"{table(lines)}\n{conclusion([outcome for group in outcomes for outcome in group])}"
+    return f"{table(lines)}\n{conclusion([outcome for group in outcomes for outcome in group])}".rstrip()
 
 
 def microseconds(time: Summary) -> str:
