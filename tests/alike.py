@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What tests of object collectives share: comparing objects of any kind, errors that all ranks hear of, life after them."""
+"""What tests on ranks share: comparing objects of any kind, waiting, errors that all ranks hear of, life after them."""
 
 import contextlib
+import time
 
 import numpy as np
 import pytest
@@ -23,6 +24,17 @@ def same(a, b):
     if isinstance(a, float):
         return repr(a) == repr(b)
     return a == b
+
+
+def until(attempt):
+    """Repeat until the attempt gives something, and give it back."""
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        result = attempt()
+        if result:
+            return result
+        time.sleep(0)
+    raise AssertionError("nothing within a minute")
 
 
 def agree(comm, ok):

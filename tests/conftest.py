@@ -9,7 +9,9 @@ import tempfile
 import time
 import uuid
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,6 +28,24 @@ HYPOTHESIS = "hypothesis"  # where it notes what it knows of the modules: not in
 def tag(request: pytest.FixtureRequest) -> int:
     """A tag of the test's own, the same on all ranks: what a failed test left behind is never received by another."""
     return zlib.crc32(request.node.nodeid.split("::", 1)[-1].encode()) % 30000 + 1
+
+
+@pytest.fixture
+def quiet_comm(mmpi_comm: Any) -> Iterator[Any]:
+    """A communicator of the test's own, in which nothing must be left."""
+    yield mmpi_comm
+    mmpi_comm.Barrier()
+    assert mmpi_comm.Iprobe() is False
+
+
+@pytest.fixture
+def threaded_comm(mmpi_comm: Any) -> Any:
+    """A communicator of the test's own, for several threads."""
+    from mmpi import MPI
+
+    if MPI.Query_thread() < MPI.THREAD_MULTIPLE:
+        pytest.skip("needs THREAD_MULTIPLE")
+    return mmpi_comm
 
 
 @pytest.fixture

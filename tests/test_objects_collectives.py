@@ -3,14 +3,13 @@
 
 import gc
 import random
-import time
 from fractions import Fraction
 
 import numpy as np
 import pytest
 
 import mmpi
-from alike import CannotTravel, check_usable, failing, same
+from alike import CannotTravel, check_usable, failing, same, until
 from mmpi import MPI
 
 pytestmark = pytest.mark.mmpi(n=[1, 2, 3, 5])
@@ -20,10 +19,8 @@ ROOTED = ["bcast", "gather", "scatter"]
 
 
 @pytest.fixture
-def comm():
-    copy = MPI.COMM_WORLD.Dup()
-    yield copy
-    copy.Free()
+def comm(mmpi_comm):
+    return mmpi_comm
 
 
 def blocking(comm, name, *args, **options):
@@ -41,17 +38,6 @@ def nonblocking(comm, name, *args, **options):
 @pytest.fixture(params=[blocking, nonblocking], ids=["blocking", "nonblocking"])
 def call(request):
     return request.param
-
-
-def until(attempt):
-    """Repeat until the attempt gives something, and give it back."""
-    end = time.monotonic() + 60
-    while time.monotonic() < end:
-        result = attempt()
-        if result:
-            return result
-        time.sleep(0)
-    raise AssertionError("nothing within a minute")
 
 
 # --- objects -------------------------------------------------------------------------------------------------------

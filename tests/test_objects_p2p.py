@@ -8,13 +8,12 @@ import os
 import subprocess
 import sys
 import textwrap
-import time
 
 import numpy as np
 import pytest
 
 import mmpi
-from alike import CannotTravel, same
+from alike import CannotTravel, same, until
 from mmpi import MPI
 from test_interrupts import Interrupted, alarm, interrupt
 
@@ -47,13 +46,8 @@ def ring():
 
 
 @pytest.fixture
-def comm():
-    """A communicator of the test's own; nothing must be left in it."""
-    copy = WORLD.Dup()
-    yield copy
-    copy.Barrier()
-    assert copy.Iprobe() is False
-    copy.Free()
+def comm(quiet_comm):
+    return quiet_comm
 
 
 @contextlib.contextmanager
@@ -64,17 +58,6 @@ def buffered(nbytes):
         yield
     finally:
         MPI.Detach_buffer()
-
-
-def until(attempt):
-    """Repeat until something comes of it."""
-    end = time.monotonic() + 60
-    while time.monotonic() < end:
-        result = attempt()
-        if result:
-            return result
-        time.sleep(0)
-    raise AssertionError("nothing within a minute")
 
 
 def check(got, kind, seed):

@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 import mmpi
-from alike import CannotTravel, agree, check_remote, check_usable, same
+from alike import CannotTravel, agree, check_remote, check_usable, same, until
 from mmpi import MPI
 
 pytestmark = pytest.mark.mmpi(n=[1, 2, 3, 5])
@@ -64,10 +64,8 @@ ON_INTS = [*ON_NUMBERS, "BAND", "BOR", "BXOR"]
 
 
 @pytest.fixture
-def comm():
-    copy = MPI.COMM_WORLD.Dup()
-    yield copy
-    copy.Free()
+def comm(mmpi_comm):
+    return mmpi_comm
 
 
 # --- the five kinds of reductions ----------------------------------------------------------------------------------
@@ -787,8 +785,8 @@ def test_callables_are_let_go(comm):
         comm.scan("x", combine)
         comm.iallreduce("x", combine).wait()
         comm.iallreduce("x", combine)
-    for _ in range(100):  # until the last of those that nobody waited for is over
-        comm.barrier()
+    comm.barrier()
+    until(lambda: not MPI.REQUEST_NULL.Test() or sys.getrefcount(combine) == before)  # the last, for which nobody waited
     assert sys.getrefcount(combine) == before
 
 

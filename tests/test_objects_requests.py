@@ -10,9 +10,9 @@ import textwrap
 import numpy as np
 import pytest
 
-from alike import same
+from alike import same, until
 from mmpi import MPI
-from test_objects_p2p import LARGE, OBJECTS, check, until
+from test_objects_p2p import LARGE, OBJECTS, check
 
 pytestmark = pytest.mark.mmpi(n=[1, 2, 3, 5])
 
@@ -31,13 +31,8 @@ def ring():
 
 
 @pytest.fixture
-def comm():
-    """A communicator of the test's own; nothing must be left in it."""
-    copy = WORLD.Dup()
-    yield copy
-    copy.Barrier()
-    assert copy.Iprobe() is False
-    copy.Free()
+def comm(quiet_comm):
+    return quiet_comm
 
 
 # --- one -----------------------------------------------------------------------------------------------------------

@@ -20,12 +20,8 @@ THREADS = 8
 
 
 @pytest.fixture
-def comm():
-    if MPI.Query_thread() < MPI.THREAD_MULTIPLE:
-        pytest.skip("needs THREAD_MULTIPLE")
-    copy = MPI.COMM_WORLD.Dup()
-    yield copy
-    copy.Free()
+def comm(threaded_comm):
+    return threaded_comm
 
 
 # --- one communicator, ANY_SOURCE and ANY_TAG ----------------------------------------------------------------------

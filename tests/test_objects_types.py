@@ -37,10 +37,8 @@ WORLD = MPI.COMM_WORLD
 
 
 @pytest.fixture
-def comm():
-    copy = WORLD.Dup()
-    yield copy
-    copy.Free()
+def comm(mmpi_comm):
+    return mmpi_comm
 
 
 # --- equality that looks closely -----------------------------------------------------------------------------------

@@ -2,11 +2,11 @@
 """Requests: waiting, testing, cancelling and freeing, one and many."""
 
 import contextlib
-import time
 
 import numpy as np
 import pytest
 
+from alike import until
 from mmpi import MPI
 
 pytestmark = pytest.mark.mmpi(n=[1, 2, 3, 5])
@@ -33,17 +33,6 @@ def send(count, tag):
     """Send what `receives` waits for."""
     for i in range(count):
         WORLD.Send(np.array([RANK, i], "d"), RIGHT, tag + i)
-
-
-def until(attempt):
-    """Repeat until the attempt gives something, and give it back."""
-    end = time.monotonic() + 60
-    while time.monotonic() < end:
-        result = attempt()
-        if result:
-            return result
-        time.sleep(0)
-    raise AssertionError("nothing within a minute")
 
 
 def check(backs):

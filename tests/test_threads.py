@@ -14,12 +14,8 @@ pytestmark = pytest.mark.mmpi(n=[1, 2, 3], timeout=120)
 
 
 @pytest.fixture
-def comm():
-    if MPI.Query_thread() < MPI.THREAD_MULTIPLE:
-        pytest.skip("needs THREAD_MULTIPLE")
-    copy = MPI.COMM_WORLD.Dup()
-    yield copy
-    copy.Free()
+def comm(threaded_comm):
+    return threaded_comm
 
 
 def together(*functions):

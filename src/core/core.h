@@ -390,6 +390,7 @@ struct Work {
     void (*release)(Work *);            /* what it holds; the GIL is held */
     int rc, listed, orphan, cancelled, nrequests, turns;
     volatile int done;
+    void *wake;                         /* condition variable of the thread that sleeps until it is done */
     MPI_Request *requests;              /* of MPI's, under way; memory of who made it */
     MPI_Request promise;                /* generalized request that its end completes */
     MPI_Status status;
@@ -401,10 +402,12 @@ void *new_work(size_t, Context *, int (*advance)(Work *), PyObject *(*result)(Wo
 void free_work(Work *);
 void lock_works(void), unlock_works(void);      /* never with the GIL */
 void list_work(Work *);                 /* from now on everybody advances it */
-int promise(Work *, MPI_Request *);     /* list it with a request for its end */
 void advance_works(void);
 int finish_work(Door *, Work *);        /* advance it until it is done; its rc, or RAISED */
 int test_work(void *);                  /* for poll_until */
+void stop_leading(void);                /* after test_work, before this thread does something else */
+PyObject *conclude(Work *, int rc, Status *);           /* the result, or the error; the work is taken back, or goes on alone */
+PyObject *started_work(Request *, Door *, Work *, int rc, void (*drop)(Work *));       /* leave the door; the request of a work that began, or raises */
 void leave_alone(Work *);               /* dropped before it was done: it ends alone */
 extern volatile int ndead;              /* ended alone */
 void sweep_works(void);                 /* release those */
@@ -447,7 +450,8 @@ int prepare_serializer(PyObject *module);
 /* --- objects between processes (objects_p2p.c, objects_collectives.c) ------------------------------------- */
 
 int chunks_of(MPI_Count bytes);         /* messages that a piece of this length takes */
-int send_piece(const Piece *, int dest, int tag, MPI_Comm, MPI_Request *);      /* one request a chunk */
+int messages_of(const Piece *, int n);  /* the same for n pieces */
+int send_pieces(const Piece *, int n, int dest, int tag, MPI_Comm, MPI_Request *);      /* one request a message */
 int receive_piece(const Part *, int source, int tag, MPI_Comm, MPI_Request *);
 Part *new_parts(const MPI_Count *lengths, int n);       /* with memory; NULL without */
 void free_parts(Part *, int n);

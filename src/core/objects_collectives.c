@@ -13,7 +13,7 @@ typedef struct { uint16_t length; uint8_t flags, unused[3]; char data[SLOT_ROOM]
 
 enum { BCAST, GATHER, SCATTER, ALLGATHER, ALLTOALL };
 enum { NUMBERS = 1 << 14 };             /* of collectives that are told apart */
-enum { SLOTTED, HIDDEN, MOVING, FORWARDING };
+enum { SLOTTED, WANTING, HIDDEN, MOVING, FORWARDING };        /* WANTING: the caller has to make the duplicate */
 
 typedef struct {
     Work work;
@@ -69,21 +69,20 @@ static int pack_slot(Exchange *e, int i, PyObject *object)
 }
 
 /* a list of as many items as ranks; None stands for as many None */
-static PyObject *items_of(const Exchange *e, PyObject *object)
+static PyObject *items_of(const Exchange *e, const char *method, PyObject *object)
 {
-    static const char *const names[] = {[SCATTER] = "scatter", [ALLTOALL] = "alltoall"};
     PyObject *list = object == Py_None ? PyList_New(0) : PySequence_List(object);
     for (int i = 0; list && object == Py_None && i < e->size; i++)
         if (PyList_Append(list, Py_None)) Py_CLEAR(list);
     if (!list || PyList_Size(list) == e->size) return list;
-    PyErr_Format(PyExc_ValueError, "%s(sendobj): expected %d items, one for each rank, not %zd", names[e->kind], e->size, PyList_Size(list));
+    PyErr_Format(PyExc_ValueError, "%s(sendobj): expected %d items, one for each rank, not %zd", method, e->size, PyList_Size(list));
     Py_DECREF(list);
     return NULL;
 }
 
-static int pack_items(Exchange *e, PyObject *object)
+static int pack_items(Exchange *e, const char *method, PyObject *object)
 {
-    PyObject *list = items_of(e, object);
+    PyObject *list = items_of(e, method, object);
     int bad = !list, more = 0;
     for (int i = 0; !bad && i < e->size; i++) {
         bad = pack_slot(e, i, PyList_GetItem(list, i));
@@ -97,6 +96,9 @@ static int pack_items(Exchange *e, PyObject *object)
 /* --- the collective of slots ------------------------------------------------------------------------------ */
 
 static int is_one_to_each(const Exchange *e) { return e->kind == SCATTER || e->kind == ALLTOALL; }
+
+/* what this rank sends to that one, if it sends */
+static const Parcel *parcel_for(const Exchange *e, int peer) { return &e->parcels[is_one_to_each(e) ? peer : 0]; }
 
 /* how many slots go out of this rank, and how many come in */
 static void count_slots(int kind, int rank, int size, int root, int *out, int *in)
@@ -185,13 +187,15 @@ static int has_pieces(const Slot *slot)
     return n > 0;
 }
 
-/* does anybody move pieces? Where it matters, all ranks come to the same answer. */
+/* Does anybody move pieces? Where the duplicate is still to be made, all ranks come to the same answer; in alltoall it
+ * is there, and each asks for itself. */
 static int any_pieces(const Exchange *e)
 {
     if (e->kind == SCATTER) return e->incoming->flags & MORE;
-    if (e->kind == ALLTOALL) return 1;
-    for (int i = 0; i < e->nincoming; i++)
+    for (int i = 0; i < e->nincoming; i++) {
+        if (e->kind == ALLTOALL && e->frames[i]) return 1;
         if (!(e->kind == GATHER && i == e->root) && has_pieces(&e->incoming[i])) return 1;
+    }
     return 0;
 }
 
@@ -203,13 +207,6 @@ static int goes(const Exchange *e, int peer)
 {
     if (peer == e->rank || e->noutgoing == 0) return 0;
     return e->kind == GATHER ? peer == e->root : e->kind != SCATTER || e->rank == e->root;
-}
-
-static int count_requests(const Part *parts, int n)
-{
-    int messages = 0;
-    for (int i = 0; i < n; i++) messages += chunks_of(parts[i].bytes);
-    return messages;
 }
 
 static int post_parts(Exchange *e, const Part *parts, int n, int source)
@@ -224,12 +221,9 @@ static int post_parts(Exchange *e, const Part *parts, int n, int source)
 
 static int post_pieces(Exchange *e, const Piece *pieces, int n, int dest)
 {
-    int rc = 0;
-    for (int i = 0; i < n && !rc; i++) {
-        rc = send_piece(&pieces[i], dest, e->tag, e->work.context->hidden, e->work.requests + e->work.nrequests);
-        e->work.nrequests += chunks_of(pieces[i].bytes);
-    }
-    return rc;
+    MPI_Request *requests = e->work.requests + e->work.nrequests;
+    e->work.nrequests += messages_of(pieces, n);        /* what was not posted is null */
+    return send_pieces(pieces, n, dest, e->tag, e->work.context->hidden, requests);
 }
 
 /* room for so many requests more, all null */
@@ -253,7 +247,7 @@ static int make_room(Exchange *e, int *messages)
         free(lengths);
         if (!e->parts[i]) return MPI_ERR_NO_MEM;
         e->nparts[i] = n;
-        *messages += count_requests(e->parts[i], n);
+        for (int k = 0; k < n; k++) *messages += chunks_of(e->parts[i][k].bytes);
     }
     return 0;
 }
@@ -284,9 +278,7 @@ static int forward(Exchange *e)
     if (!pieces) return MPI_ERR_NO_MEM;
     for (int i = 0; i < n; i++) pieces[i] = own ? own->pieces[i] : (Piece){e->parts[0][i].data, e->parts[0][i].bytes};
     while (child(e, children) >= 0) children++;
-    int messages = 0;
-    for (int i = 0; i < n; i++) messages += chunks_of(pieces[i].bytes) * children;
-    rc = more_requests(e, messages);
+    rc = more_requests(e, messages_of(pieces, n) * children);
     for (int i = 0; i < children && !rc; i++) rc = post_pieces(e, pieces, n, child(e, i));
     free(pieces);
     e->stage = FORWARDING;
@@ -298,15 +290,13 @@ static int move(Exchange *e)
 {
     int messages = 0, rc = make_room(e, &messages);
     for (int i = 0; i < e->size && e->kind != BCAST; i++)
-        if (goes(e, i))
-            for (int k = 0, to = is_one_to_each(e) ? i : 0; k < e->parcels[to].npieces; k++) messages += chunks_of(e->parcels[to].pieces[k].bytes);
+        if (goes(e, i)) messages += messages_of(parcel_for(e, i)->pieces, parcel_for(e, i)->npieces);
     if (!rc) rc = more_requests(e, messages);
     for (int i = 0; i < e->nincoming && !rc; i++)
         rc = post_parts(e, e->parts[i], e->nparts[i], e->kind == BCAST ? parent(e) : origin(e, i));
     for (int i = 1; i < e->size && !rc && e->kind != BCAST; i++) {
         int peer = (e->rank + i) % e->size;
-        const Parcel *p = &e->parcels[is_one_to_each(e) && e->noutgoing ? peer : 0];
-        if (goes(e, peer)) rc = post_pieces(e, p->pieces, p->npieces, peer);
+        if (goes(e, peer)) rc = post_pieces(e, parcel_for(e, peer)->pieces, parcel_for(e, peer)->npieces, peer);
     }
     e->stage = MOVING;
     return rc;
@@ -322,9 +312,9 @@ static int advance_exchange(Work *work)
         work->rc = MPI_Test(&e->first, &done, MPI_STATUS_IGNORE);
         if (work->rc || !done) return work->rc != 0;
         if (e->size == 1 || failed_slot(e) >= 0 || !any_pieces(e)) return 1;
-        e->stage = HIDDEN;
-        if ((work->rc = make_hidden(context, e->comm))) return 1;
+        e->stage = context->hidden == MPI_COMM_NULL && context->making == MPI_REQUEST_NULL ? WANTING : HIDDEN;
     }
+    if (e->stage == WANTING) return 0;
     if (e->stage == HIDDEN) {
         if (context->making != MPI_REQUEST_NULL) work->rc = MPI_Test(&context->making, &done, MPI_STATUS_IGNORE);
         if (work->rc || !done) return work->rc != 0;
@@ -351,7 +341,7 @@ static PyObject *unpack_own(const Exchange *e, const Slot *slot, const Parcel *p
 static PyObject *unpack_slot(const Exchange *e, int i)
 {
     const Slot *slot = &e->incoming[i];
-    if (origin(e, i) == e->rank && e->noutgoing) return unpack_own(e, slot, &e->parcels[is_one_to_each(e) ? e->rank : 0]);
+    if (origin(e, i) == e->rank && e->noutgoing) return unpack_own(e, slot, parcel_for(e, e->rank));
     return unpack(e->work.serializer, slot->data, slot->length, e->parts[i], e->nparts[i]);
 }
 
@@ -459,8 +449,24 @@ static Exchange *prepare_exchange(Comm *self, const Method *m, int nonblocking, 
     if (!e) { *rc = RAISED; return NULL; }
     if (m->kind == BCAST) e->object = Py_NewRef(object);
     int packs = m->kind == BCAST || m->kind == SCATTER ? e->rank == root : 1;
-    if (packs && (is_one_to_each(e) ? pack_items(e, object) : pack_slot(e, 0, object))) fail(e);
+    if (packs && (is_one_to_each(e) ? pack_items(e, m->name, object) : pack_slot(e, 0, object))) fail(e);
     return e;
+}
+
+/* The duplicate is made by the caller, outside of the lock: it may block, and other threads' duplicates must go on. */
+static int test_exchange(void *work)
+{
+    Exchange *e = work;
+    if (e->stage == WANTING) {
+        stop_leading();
+        int rc = make_hidden(e->work.context, e->comm);
+        lock_works();
+        e->work.rc = rc;
+        e->stage = HIDDEN;
+        unlock_works();
+        if (rc) return 1;
+    }
+    return test_work(work);
 }
 
 static PyObject *collect(Comm *self, const Method *m, Signature *signature, ARGS)
@@ -471,16 +477,10 @@ static PyObject *collect(Comm *self, const Method *m, Signature *signature, ARGS
     close_frame(&frame);
     if ((rc = enter(&door, m->operation, NOTE(ALL(self), .root = m->rooted ? e->root : NONE)))) { free_work(&e->work); return finish(NULL, rc); }
     rc = start_exchange(e);
-    if (!rc) rc = finish_work(&door, &e->work);
+    if (!rc && !(rc = poll_until(&door, test_exchange, e))) rc = e->work.rc;
     leave(&door, rc, NULL);
-    if (rc == RAISED) {
-        self->context->broken = "a collective on it was interrupted";
-        leave_alone(&e->work);
-        return NULL;
-    }
-    PyObject *result = rc ? finish(NULL, rc) : exchanged(&e->work);
-    free_work(&e->work);
-    return result;
+    if (rc == RAISED) self->context->broken = "a collective on it was interrupted";
+    return conclude(&e->work, rc, NULL);
 }
 
 static PyObject *started_exchange(Request *r, Exchange *e, int operation, const Note *note)
@@ -489,11 +489,7 @@ static PyObject *started_exchange(Request *r, Exchange *e, int operation, const 
     int rc = enter(&door, operation, note);
     if (rc) { free_work(&e->work); return started(r, rc); }
     rc = start_exchange(e);
-    if (!rc) rc = promise(&e->work, &r->handle);
-    leave(&door, rc, NULL);
-    if (rc) free_work(&e->work);
-    else r->work = &e->work;
-    return started(r, rc);
+    return started_work(r, &door, &e->work, rc, free_work);
 }
 
 static PyObject *started_collective(Comm *self, const Method *m, Signature *signature, ARGS)

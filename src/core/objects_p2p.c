@@ -27,7 +27,14 @@ int chunks_of(MPI_Count bytes) { return bytes ? (int)((bytes + CHUNK - 1) / CHUN
 
 static int chunk(MPI_Count bytes, MPI_Count at) { return (int)(bytes - at < CHUNK ? bytes - at : CHUNK); }
 
-int send_piece(const Piece *piece, int dest, int tag, MPI_Comm comm, MPI_Request *requests)
+int messages_of(const Piece *pieces, int n)
+{
+    int messages = 0;
+    for (int i = 0; i < n; i++) messages += chunks_of(pieces[i].bytes);
+    return messages;
+}
+
+static int send_piece(const Piece *piece, int dest, int tag, MPI_Comm comm, MPI_Request *requests)
 {
     MPI_Count at = 0;
     int rc = 0;
@@ -35,6 +42,13 @@ int send_piece(const Piece *piece, int dest, int tag, MPI_Comm comm, MPI_Request
         rc = MPI_Isend((const char *)piece->addr + at, chunk(piece->bytes, at), MPI_BYTE, dest, tag, comm, requests++);
         at += CHUNK;
     } while (!rc && at < piece->bytes);
+    return rc;
+}
+
+int send_pieces(const Piece *pieces, int n, int dest, int tag, MPI_Comm comm, MPI_Request *requests)
+{
+    int rc = 0;
+    for (int i = 0; i < n && !rc; requests += chunks_of(pieces[i++].bytes)) rc = send_piece(&pieces[i], dest, tag, comm, requests);
     return rc;
 }
 
@@ -347,21 +361,6 @@ static int finish_receive(Door *door, Receiving *r)
     return finish_work(door, &r->work);
 }
 
-/* the result, or the error, or what a signal handler raised: the receive is taken back, or goes on alone */
-static PyObject *conclude(Work *work, int rc, Status *status)
-{
-    if (rc && !work->done) {
-        PyObject *raised = finish(NULL, rc);
-        work->cancelled = 1;
-        leave_alone(work);
-        return raised;
-    }
-    set_status(status, &work->status);
-    PyObject *result = rc ? finish(NULL, rc) : work->result(work);
-    free_work(work);
-    return result;
-}
-
 /* --- sending ---------------------------------------------------------------------------------------------- */
 
 enum { STANDARD, SYNCHRONOUS, BUFFERED };
@@ -427,8 +426,7 @@ static Sending *new_send(Context *context, Frame *frame, const Parcel *p, int sl
     if (!s) { if (slot >= 0) give_slot(context, slot); free_frame(frame); return NULL; }
     s->frame = frame;
     s->slot = slot;
-    int n = 1;
-    for (int i = 0; i < p->npieces; i++) n += chunks_of(p->pieces[i].bytes);
+    int n = 1 + messages_of(p->pieces, p->npieces);
     s->work.nrequests = n;
     s->work.requests = frame_memory(frame, (size_t)n, sizeof(MPI_Request));
     for (int i = 0; s->work.requests && i < n; i++) s->work.requests[i] = MPI_REQUEST_NULL;
@@ -444,12 +442,7 @@ static int post_send(Sending *s, const Parcel *p, int dest, int tag, int mode, M
     MPI_Request *request = s->work.requests;
     int rc = p->npieces || mode == SYNCHRONOUS ? PICK_C(MPI_Issend, p->head, (MPI_Count)p->bytes, MPI_BYTE, dest, tag, comm, request)
                                                : PICK_C(MPI_Isend, p->head, (MPI_Count)p->bytes, MPI_BYTE, dest, tag, comm, request);
-    request++;
-    for (int i = 0; i < p->npieces && !rc; i++) {
-        rc = send_piece(&p->pieces[i], dest, piece_base + s->slot, comm, request);
-        request += chunks_of(p->pieces[i].bytes);
-    }
-    return rc;
+    return rc ? rc : send_pieces(p->pieces, p->npieces, dest, piece_base + s->slot, comm, request + 1);
 }
 
 typedef struct { PyObject *object; int dest, tag; } Letter;
@@ -487,11 +480,7 @@ static PyObject *started_large(Comm *self, Request *r, int operation, const Parc
     int rc = enter(&door, operation, TO_PEER(*p, to->dest, to->tag));
     if (rc) { free_work(&s->work); return started(r, rc); }
     rc = post_send(s, p, to->dest, to->tag, mode, self->handle);
-    if (!rc) rc = promise(&s->work, &r->handle);
-    leave(&door, rc, NULL);
-    if (rc) leave_alone(&s->work);
-    else r->work = &s->work;
-    return started(r, rc);
+    return started_work(r, &door, &s->work, rc, leave_alone);
 }
 
 /* three modes, blocking and nonblocking */
@@ -568,11 +557,7 @@ static PyObject *started_receive(Request *r, int operation, const Note *note, Re
     int rc = enter(&door, operation, note);
     if (rc) { free_work(&receive->work); return started(r, rc); }
     if (message) rc = take_message(receive, message);
-    if (!rc) rc = promise(&receive->work, &r->handle);
-    leave(&door, rc, NULL);
-    if (rc) free_work(&receive->work);
-    else r->work = &receive->work;
-    return started(r, rc);
+    return started_work(r, &door, &receive->work, rc, free_work);
 }
 
 METHOD(Comm, irecv, "buf=None, source=ANY_SOURCE, tag=ANY_TAG", "Start to receive an object of any size; request.wait() returns it.")

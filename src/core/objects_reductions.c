@@ -167,6 +167,7 @@ static PyObject *number_from(const Term *t)
 /* --- the ways --------------------------------------------------------------------------------------------- */
 
 enum { REDUCE, ALLREDUCE, SCAN, EXSCAN };
+static const char *const names[] = {"reduce", "allreduce", "scan", "exscan"};
 static const int operations[] = {OP_MPI_Reduce, OP_MPI_Allreduce, OP_MPI_Scan, OP_MPI_Exscan};
 typedef struct { int kind, root, commute; PyObject *object, *op; } Reduction;
 
@@ -218,7 +219,6 @@ static PyObject *reduce_arrays(Comm *self, Frame *frame, const Reduction *r, con
 /* by Python; `safe`: no rank can fail */
 static PyObject *reduce_objects(Comm *self, const Reduction *r, int safe)
 {
-    static const char *const names[] = {"reduce", "allreduce", "scan", "exscan"};
     PyObject *reductions = PyImport_ImportModule("mmpi.reductions"), *result = NULL;
     if (reductions) result = PyObject_CallMethod(reductions, names[r->kind], "OOOii", (PyObject *)self, r->object, r->op, r->root, r->kind < SCAN ? r->commute : safe);
     Py_XDECREF(reductions);
@@ -247,9 +247,9 @@ static PyObject *reduce(Comm *self, Frame *frame, Reduction *r)
 }
 
 /* sendobj, op, root, commute as the signature has them; what is not there keeps its default */
-static PyObject *reduction(Comm *self, const char *name, Frame *frame, Reduction *r, int bad)
+static PyObject *reduction(Comm *self, Frame *frame, Reduction *r, int bad)
 {
-    int rc = bad || to_function(frame, &r->op) ? RAISED : check_objects(self, name, r->root);
+    int rc = bad || to_function(frame, &r->op) ? RAISED : check_objects(self, names[r->kind], r->root);
     PyObject *result = rc ? NULL : reduce(self, frame, r);
     return finish_with(frame, rc || result ? rc : RAISED, result);
 }
@@ -258,29 +258,20 @@ METHOD(Comm, reduce, "sendobj, op=SUM, root=0, commute=False", "Combine an objec
 {
     Frame frame; Reduction r = {.kind = REDUCE};
     int bad = PARSE(&frame, to_object, &r.object, to_object, &r.op, to_int, &r.root, to_flag, &r.commute);
-    return reduction(self, "reduce", &frame, &r, bad);
+    return reduction(self, &frame, &r, bad);
 }
 
-METHOD(Comm, allreduce, "sendobj, op=SUM, commute=False", "Combine an object of each rank, in rank order unless op commutes; all get the result.")
-{
-    Frame frame; Reduction r = {.kind = ALLREDUCE};
-    int bad = PARSE(&frame, to_object, &r.object, to_object, &r.op, to_flag, &r.commute);
-    return reduction(self, "allreduce", &frame, &r, bad);
-}
+#define REDUCING(name, kind_, doc)                                                                        \
+    METHOD(Comm, name, "sendobj, op=SUM, commute=False", doc)                                             \
+    {                                                                                                     \
+        Frame frame; Reduction r = {.kind = kind_};                                                       \
+        int bad = PARSE(&frame, to_object, &r.object, to_object, &r.op, to_flag, &r.commute);             \
+        return reduction(self, &frame, &r, bad);                                                          \
+    }
 
-METHOD(Comm, scan, "sendobj, op=SUM, commute=False", "Combine the objects of the ranks up to this one, in rank order.")
-{
-    Frame frame; Reduction r = {.kind = SCAN};
-    int bad = PARSE(&frame, to_object, &r.object, to_object, &r.op, to_flag, &r.commute);
-    return reduction(self, "scan", &frame, &r, bad);
-}
-
-METHOD(Comm, exscan, "sendobj, op=SUM, commute=False", "Combine the objects of the ranks before this one, in rank order; None on rank 0.")
-{
-    Frame frame; Reduction r = {.kind = EXSCAN};
-    int bad = PARSE(&frame, to_object, &r.object, to_object, &r.op, to_flag, &r.commute);
-    return reduction(self, "exscan", &frame, &r, bad);
-}
+REDUCING(allreduce, ALLREDUCE, "Combine an object of each rank, in rank order unless op commutes; all get the result.")
+REDUCING(scan, SCAN, "Combine the objects of the ranks up to this one, in rank order.")
+REDUCING(exscan, EXSCAN, "Combine the objects of the ranks before this one, in rank order; None on rank 0.")
 
 PyMethodDef object_reduction_methods[] = {ROW(Comm, reduce), ROW(Comm, allreduce), END_OF_ROWS};
 PyMethodDef object_scan_methods[] = {ROW(Comm, scan), ROW(Comm, exscan), END_OF_ROWS};

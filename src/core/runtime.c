@@ -52,6 +52,15 @@ static void put_back_errors(void)
     restore_errors = 0;
 }
 
+/* before MPI_Finalize: let go of what is ours */
+static void wind_up(int with_python)
+{
+    end_works(with_python);
+    end_parked(with_python);
+    end_objects();
+    put_back_errors();
+}
+
 /* runs when the interpreter has ended, with the status that it chose */
 static void at_exit(int status, void *unused)
 {
@@ -65,9 +74,7 @@ static void at_exit(int status, void *unused)
     if (!ours) { put_back_errors(); close_flight(); return; }
     if (!finalize_at_exit) { close_flight(); return; }
     if (!threads_gone()) abort_job(status ? status : 1);
-    end_works(0);
-    end_parked(0);
-    put_back_errors();
+    wind_up(0);
     mpi_state = FINALIZED;
     MPI_Finalize();
     close_flight();
@@ -179,10 +186,7 @@ FUNCTION0(Finalize, "End MPI in this process; all processes must call this.")
     int rc = 0;
     (void)self;
     if (mpi_state != RUNNING) return finish(NULL, refuse(OP_MPI_Finalize));
-    end_works(1);
-    end_parked(1);
-    end_objects();
-    put_back_errors();
+    wind_up(1);
     if (ours) CALL0(rc, NOTE(.comm = NULL), MPI_Finalize);
     mpi_state = FINALIZED;
     close_flight();

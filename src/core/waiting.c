@@ -141,6 +141,7 @@ int poll_until(Door *door, int (*test)(void *), void *what)
         door->thread = PyEval_SaveThread();
         break;
     }
+    stop_leading();
     door->ring->twin = 0;
     return rc;
 }

@@ -13,7 +13,17 @@ volatile int ndead;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t something = PTHREAD_COND_INITIALIZER;     /* is listed */
 
-void lock_works(void) { pthread_mutex_lock(&lock); }
+static int waiting;                     /* for the lock: those that only try it stand back, or they would have it always */
+
+void lock_works(void)
+{
+    __atomic_add_fetch(&waiting, 1, __ATOMIC_RELAXED);
+    pthread_mutex_lock(&lock);
+    __atomic_sub_fetch(&waiting, 1, __ATOMIC_RELAXED);
+}
+
+static int try_works(void) { return !__atomic_load_n(&waiting, __ATOMIC_RELAXED) && pthread_mutex_trylock(&lock) == 0; }
+
 void unlock_works(void) { pthread_mutex_unlock(&lock); }
 
 void *new_work(size_t size, Context *context, int (*advance)(Work *), PyObject *(*result)(Work *), void (*release)(Work *))
@@ -80,11 +90,10 @@ static void end_work(Work **at)                         /* its owner may free it
     *at = w->next;
     w->listed = 0;
     nworks--;
-    if (orphan && promise != MPI_REQUEST_NULL) MPI_Grequest_complete(promise);
-    if (orphan) { bury(w); return; }
-    if (promise == MPI_REQUEST_NULL) { __atomic_store_n(&w->done, 1, __ATOMIC_RELEASE); return; }
-    w->done = 1;
-    MPI_Grequest_complete(promise);
+    if (w->wake) pthread_cond_signal(w->wake);
+    if (!orphan) __atomic_store_n(&w->done, 1, __ATOMIC_RELEASE);
+    if (promise != MPI_REQUEST_NULL) MPI_Grequest_complete(promise);
+    if (orphan) bury(w);
 }
 
 static void append(Work *w)
@@ -113,9 +122,9 @@ static void advance_all(void)
 
 void advance_works(void)
 {
-    if (!nworks || pthread_mutex_trylock(&lock)) return;        /* somebody else does it */
+    if (!nworks || !try_works()) return;                /* somebody else does it */
     advance_all();
-    pthread_mutex_unlock(&lock);
+    unlock_works();
 }
 
 int test_requests(Work *w)
@@ -125,7 +134,7 @@ int test_requests(Work *w)
     return w->rc || done;
 }
 
-int promise(Work *w, MPI_Request *handle)
+static int promise(Work *w, MPI_Request *handle)        /* list it with a request for its end */
 {
     int rc = MPI_Grequest_start(query, forget, cancel, w, &w->promise);
     if (rc) return rc;
@@ -141,16 +150,58 @@ int promise(Work *w, MPI_Request *handle)
 
 enum { PATIENCE = 64 };                 /* tests before a work is listed: far fewer than until a look at signals */
 
+/* Of many threads that wait, one advances the works of all: the others sleep. Else they would take the cores from each
+ * other and from the other ranks. */
+static pthread_t leader;
+static volatile int led, followers;
+
+static int leading(void) { return led && pthread_equal(leader, pthread_self()); }
+
+/* Sleep until the leader has ended this work, or stops to lead. It may be busy in a signal handler: so not for long. */
+static int follow(Work *w)
+{
+    enum { AWHILE = 1000000 };
+    pthread_cond_t wake = PTHREAD_COND_INITIALIZER;
+    struct timespec end;
+    clock_gettime(CLOCK_REALTIME, &end);
+    end.tv_nsec += AWHILE;
+    if (end.tv_nsec >= 1000000000) { end.tv_nsec -= 1000000000; end.tv_sec++; }
+    lock_works();
+    if (!w->done && !w->listed) append(w);
+    w->wake = &wake;
+    followers++;
+    if (!w->done && led && pthread_cond_timedwait(&wake, &lock, &end)) advance_all();
+    followers--;
+    w->wake = NULL;
+    int done = w->done;
+    unlock_works();
+    return done;
+}
+
+void stop_leading(void)
+{
+    if (!leading()) return;
+    led = 0;
+    if (!followers) return;
+    lock_works();
+    Work *w = works;
+    while (w && !w->wake) w = w->next;
+    if (w) pthread_cond_signal(w->wake);
+    unlock_works();
+}
+
 int test_work(void *work)
 {
     Work *w = work;
     if (__atomic_load_n(&w->done, __ATOMIC_ACQUIRE)) return 1;
-    if (pthread_mutex_trylock(&lock)) return 0;         /* somebody else advances all */
+    if (led && !leading()) return follow(w);
+    if (!try_works()) return 0;
+    if (!led) { leader = pthread_self(); led = 1; }
     if (nworks) advance_all();
     if (!w->listed && !w->done) w->done = w->advance(w);
     int done = w->done;
     if (!done && !w->listed && ++w->turns == PATIENCE) append(w);      /* a signal handler may need it to go on meanwhile */
-    pthread_mutex_unlock(&lock);
+    unlock_works();
     return done;
 }
 
@@ -171,13 +222,36 @@ void leave_alone(Work *w)
     Py_END_ALLOW_THREADS
 }
 
+PyObject *conclude(Work *w, int rc, Status *status)
+{
+    if (rc && !w->done) {
+        PyObject *raised = finish(NULL, rc);
+        w->cancelled = 1;
+        leave_alone(w);
+        return raised;
+    }
+    set_status(status, &w->status);
+    PyObject *result = rc ? finish(NULL, rc) : w->result(w);
+    free_work(w);
+    return result;
+}
+
+PyObject *started_work(Request *r, Door *door, Work *w, int rc, void (*drop)(Work *))
+{
+    if (!rc) rc = promise(w, &r->handle);
+    leave(door, rc, NULL);
+    if (rc) drop(w);
+    else r->work = w;
+    return started(r, rc);
+}
+
 void sweep_works(void)
 {
-    if (!ndead || pthread_mutex_trylock(&lock)) return;
+    if (!ndead || !try_works()) return;
     Work *w = dead;
     dead = NULL;
     ndead = 0;
-    pthread_mutex_unlock(&lock);
+    unlock_works();
     while (w) {
         Work *next = w->next;
         free_work(w);

@@ -33,9 +33,14 @@ FUNCTIONS: dict[str, Callable[[Any, Any], Any]] = {
 }
 
 
+def name_of(text: str) -> str:
+    """The name of the operation that represents itself as `text`, such as "<Op SUM>"."""
+    return text.removeprefix("<Op ").removesuffix(">")
+
+
 def apply(text: str, x: Any, y: Any) -> Any:
     """Apply the operation that represents itself as `text`, such as "<Op SUM>"."""
-    name = text.removeprefix("<Op ").removesuffix(">")
+    name = name_of(text)
     if name not in FUNCTIONS:
         raise ValueError(f"{text} is no operation for Python objects")
     return FUNCTIONS[name](x, y)

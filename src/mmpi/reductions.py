@@ -11,7 +11,7 @@ from copy import deepcopy
 from typing import Any, NamedTuple
 
 from .errors import RemoteError
-from .operators import FUNCTIONS
+from .operators import FUNCTIONS, name_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def _function(op: Any) -> tuple[Callable[[Any, Any], Any], bool]:
     """The operation as a function of two objects, and whether it is the user's: that may change what it is given."""
     from .MPI import Op
 
-    name = repr(op).removeprefix("<Op ").removesuffix(">") if isinstance(op, Op) else ""
+    name = name_of(repr(op)) if isinstance(op, Op) else ""
     if name in _RANKED:
         return _RANKED[name], False
     if name not in FUNCTIONS:
