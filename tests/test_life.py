@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The life of MPI in a process: init, joining, misuse, finalize, options, forked children."""
 
+import os
+
 import pytest
 
 from jobs import job, lines, serial
@@ -43,6 +45,21 @@ def test_hello():
 def test_without_a_launcher_the_world_is_one():
     result = serial("import mmpi; print(mmpi.init(), mmpi.WORLD.size)")
     assert lines(result) == ["(0, 1) 1"] and result.stderr == ""
+
+
+@pytest.mark.parametrize("end", ["pass", "mmpi.finalize()", "raise SystemExit(3)", "1 / 0"])
+def test_without_a_launcher_no_shared_memory_stays(end):
+    """Open MPI itself never removes it."""
+    result = serial(f"""
+import mmpi
+mmpi.init()
+with open("/proc/self/maps") as maps:
+    print(*{{line.split()[5] for line in maps if " /dev/shm/" in line}}, sep="\\n", flush=True)
+{end}
+""")
+    mapped = result.stdout.split()
+    assert mapped, "not even a flight record"
+    assert not [path for path in mapped if os.path.exists(path)]
 
 
 @pytest.mark.parametrize("arguments", ["sys.argv", "len(sys.argv), sys.argv", "None"])

@@ -807,6 +807,24 @@ def test_a_handler_that_returns_changes_nothing(comm):
         check(receive.wait(), "pieces", 1)
 
 
+@pytest.mark.parametrize("kind", OBJECTS)
+@pytest.mark.parametrize("name", ["send", "ssend"])
+def test_a_handler_sends_what_the_interrupted_receive_waits_for(kind, name, comm):
+    """It blocks until the receive that it interrupted has taken the object; and it may exchange others before."""
+    right, left = (comm.rank + 1) % comm.size, (comm.rank - 1) % comm.size
+
+    def talk():
+        check(comm.sendrecv(OBJECTS[kind](comm.rank), right, 8, None, left, 8), kind, left)
+        getattr(comm, name)(OBJECTS[kind](comm.rank), right, 9)
+        spoken.append(comm.rank)
+
+    spoken = []
+    with alarm(talk, 0.05):
+        check(comm.recv(None, left, 9), kind, left)
+        until(lambda: spoken)
+    comm.barrier()
+
+
 @alone
 @pytest.mark.parametrize("kind", [kind for kind in OBJECTS if kind != "value"])
 def test_an_interrupted_send_goes_on(kind, comm):

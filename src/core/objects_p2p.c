@@ -150,7 +150,8 @@ static int look_behind(Context *context, MPI_Comm comm, int source, int tag, MPI
 
 /* --- receiving -------------------------------------------------------------------------------------------- */
 
-enum { UNMATCHED, HEAD, PIECES };
+enum { UNMATCHED, HEAD, CLAIMED, PIECES };
+enum { TRUSTED = 1 << 30 };             /* bytes that a first message may claim before a piece of them was seen */
 typedef struct {
     Work work;
     MPI_Comm comm;
@@ -216,21 +217,41 @@ static int make_room(Receiving *r, const MPI_Count *lengths)
     return 0;
 }
 
+static int is_stray(const Context *context, int source, int tag)
+{
+    const Stray *stray = strays;
+    while (stray && (stray->context != context || stray->source != source || stray->tag != tag)) stray = stray->next;
+    return stray != NULL;
+}
+
+/* is there something behind this claim? */
+static int believe(const Receiving *r, MPI_Count bytes, int tag, int *credible)
+{
+    MPI_Status status;
+    int source = r->work.status.MPI_SOURCE;
+    *credible = bytes <= TRUSTED || is_stray(r->work.context, source, tag);
+    return *credible ? 0 : MPI_Iprobe(source, tag, r->comm, credible, &status);
+}
+
 /* The first message is there: post what follows. */
 static int post_pieces(Receiving *r)
 {
     MPI_Count *lengths, total = r->bytes;
-    int slot = 0;
+    int slot = 0, credible;
     r->n = pieces_of(r->head, (size_t)r->bytes, &lengths, &slot);
     r->stage = PIECES;
     if (r->n <= 0) { r->n = 0; return 0; }
-    int rc = make_room(r, lengths);
-    for (int i = 0; i < r->n && !rc; i++) {
-        total += lengths[i];
-        rc = post_piece(r, &r->parts[i], piece_base + slot % SLOTS);
-    }
+    int tag = piece_base + slot % SLOTS;
+    for (int i = 0; i < r->n; i++) total += lengths[i];
+    int rc = believe(r, total, tag, &credible);
+    if (!credible) {
+        r->stage = CLAIMED;
+        r->n = 0;                                       /* no parts yet */
+    } else if (!rc)
+        rc = make_room(r, lengths);
+    for (int i = 0; i < r->n && !rc; i++) rc = post_piece(r, &r->parts[i], tag);
     free(lengths);
-    return rc ? rc : MPI_Status_set_elements_x(&r->work.status, MPI_BYTE, total);
+    return rc || !credible ? rc : MPI_Status_set_elements_x(&r->work.status, MPI_BYTE, total);
 }
 
 /* Receive the first message. A small one is there already and comes at once, and its pieces are posted before the lock is
@@ -310,7 +331,9 @@ static int advance_receive(Work *work)
     if (r->stage == UNMATCHED && work->cancelled) return 1;
     if (r->stage == UNMATCHED && !match(r)) return 0;
     work->cancelled = 0;
+    if (!work->rc && r->stage == CLAIMED) work->rc = post_pieces(r);
     if (work->rc) return 1;
+    if (r->stage == CLAIMED) return 0;
     if (r->stage == PIECES) return take_pieces(r);
     work->rc = MPI_Test(&r->first, &done, &work->status);
     return work->rc || done;

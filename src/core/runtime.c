@@ -52,9 +52,25 @@ static void put_back_errors(void)
     restore_errors = 0;
 }
 
+/* Open MPI never removes the shared memory of a process that no launcher started. */
+static void remove_segments(void)
+{
+#if defined(MMPI_ABI_OPENMPI)
+    char line[1024];
+    FILE *maps = getenv("OMPI_COMM_WORLD_SIZE") ? NULL : fopen("/proc/self/maps", "r");
+    while (maps && fgets(line, sizeof line, maps)) {
+        if (!strstr(line, "/sm_segment.")) continue;
+        line[strcspn(line, "\n")] = 0;
+        unlink(strchr(line, '/'));
+    }
+    if (maps) fclose(maps);
+#endif
+}
+
 /* before MPI_Finalize: let go of what is ours */
 static void wind_up(int with_python)
 {
+    if (ours) remove_segments();
     end_works(with_python);
     end_parked(with_python);
     end_objects();

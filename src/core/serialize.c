@@ -706,13 +706,13 @@ int pieces_of(const char *message, size_t bytes, MPI_Count **lengths, int *slot)
     if (front.nbuffers > MANY_BUFFERS || front.check != checksum(message, bytes)) return -1;
     int stream = front.flags & STREAM_SEPARATE ? 1 : 0, n = stream + (int)front.nbuffers;
     size_t head = sizeof front + front.nbuffers * sizeof(uint64_t);
-    if (bytes < head || front.skeleton > INT64_MAX - head || bytes != head + (stream ? 0 : front.skeleton)) return -1;
+    if (bytes < head || front.skeleton > INT64_MAX / 4 || bytes != head + (stream ? 0 : front.skeleton)) return -1;
     if (!(*lengths = malloc((size_t)(n + 1) * sizeof **lengths))) return -1;
     if (stream) (*lengths)[0] = (MPI_Count)front.skeleton;
-    for (int i = stream; i < n; i++) {
-        uint64_t length;
+    uint64_t length, total = 0;
+    for (int i = stream; i < n; i++, total += length) {
         memcpy(&length, message + sizeof front + (size_t)(i - stream) * sizeof length, sizeof length);
-        if (length > INT64_MAX / 2) { free(*lengths); *lengths = NULL; return -1; }
+        if (length > INT64_MAX / 2 - total) { free(*lengths); *lengths = NULL; return -1; }
         (*lengths)[i] = (MPI_Count)length;
     }
     *slot = (int)front.slot;
