@@ -176,7 +176,7 @@ void release_objects(Frame *frame)
 void close_frame(Frame *frame)
 {
     release_objects(frame);
-    while (frame->nmemory) free(frame->memory[--frame->nmemory]);
+    while (frame->nmemory) PyMem_Free(frame->memory[--frame->nmemory]);
     if (frame->ntypes) free_types(frame);
 }
 
@@ -228,7 +228,7 @@ Frame *evacuate(Frame *old)
 void *frame_memory(Frame *frame, size_t count, size_t size)
 {
     assert(frame->nmemory < FRAME_MEMORY);
-    void *memory = calloc(count ? count : 1, size);
+    void *memory = PyMem_Calloc(count ? count : 1, size);          /* the hooks of UCX make malloc dear */
     if (!memory) { PyErr_NoMemory(); return NULL; }
     return frame->memory[frame->nmemory++] = memory;
 }

@@ -385,6 +385,7 @@ void end_parked(int with_python);       /* before MPI_Finalize */
  * in MPI advances all works that are listed, under one lock, without the GIL. */
 struct Work {
     Work *next;
+    size_t size;
     int (*advance)(Work *);             /* 1: done, rc says how */
     PyObject *(*result)(Work *);        /* what it brought, or NULL with an exception; the GIL is held */
     void (*release)(Work *);            /* what it holds; the GIL is held */

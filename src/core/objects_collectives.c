@@ -29,7 +29,7 @@ typedef struct {
     Part **parts;                       /* of each incoming slot */
     int *nparts;
     MPI_Request first;
-    Slot slots[];
+    Slot slots[];                       /* and behind them, the arrays */
 } Exchange;
 
 /* --- packing ---------------------------------------------------------------------------------------------- */
@@ -116,8 +116,11 @@ static Exchange *new_exchange(Comm *self, int kind, int root, int nonblocking)
     const Context *context = self->context;
     int out, in;
     count_slots(kind, context->rank, context->size, root, &out, &in);
-    Exchange *e = new_work(sizeof *e + (size_t)(out + in) * sizeof(Slot), self->context, advance_exchange, exchanged, release_exchange);
+    const size_t slots = (size_t)(out + in) * sizeof(Slot), parcels = (size_t)out * sizeof(Parcel), frames = (size_t)out * sizeof(Frame *),
+                 parts = (size_t)in * sizeof(Part *), all = slots + parcels + frames + parts + (size_t)in * sizeof(int);
+    Exchange *e = new_work(sizeof *e + all, self->context, advance_exchange, exchanged, release_exchange);
     if (!e) return NULL;
+    char *behind = (char *)e->slots + slots;
     e->comm = self->handle;
     e->kind = kind;
     e->rank = context->rank;
@@ -129,14 +132,11 @@ static Exchange *new_exchange(Comm *self, int kind, int root, int nonblocking)
     e->outgoing = e->slots;
     e->incoming = e->slots + out;
     e->first = MPI_REQUEST_NULL;
-    e->parcels = calloc((size_t)out + 1, sizeof *e->parcels);
-    e->frames = calloc((size_t)out + 1, sizeof(Frame *));
-    e->parts = calloc((size_t)in, sizeof(Part *));
-    e->nparts = calloc((size_t)in, sizeof(int));
-    if (e->parcels && e->frames && e->parts && e->nparts) return e;
-    free_work(&e->work);
-    PyErr_NoMemory();
-    return NULL;
+    e->parcels = (void *)behind;
+    e->frames = (void *)(behind + parcels);
+    e->parts = (void *)(behind + parcels + frames);
+    e->nparts = (void *)(behind + parcels + frames + parts);
+    return e;
 }
 
 static int make_hidden(Context *context, MPI_Comm comm)
@@ -330,8 +330,8 @@ static int advance_exchange(Work *work)
 
 static PyObject *unpack_own(const Exchange *e, const Slot *slot, const Parcel *p)
 {
-    Part *parts = calloc((size_t)p->npieces + 1, sizeof *parts);
-    if (!parts) return PyErr_NoMemory();
+    Part *parts = p->npieces ? calloc((size_t)p->npieces, sizeof *parts) : NULL;
+    if (p->npieces && !parts) return PyErr_NoMemory();
     for (int i = 0; i < p->npieces; i++) parts[i] = (Part){.data = (char *)(uintptr_t)p->pieces[i].addr, .bytes = p->pieces[i].bytes};
     PyObject *object = unpack(e->work.serializer, slot->data, slot->length, parts, p->npieces);
     free(parts);
@@ -398,12 +398,8 @@ static PyObject *exchanged(Work *work)
 static void release_exchange(Work *work)
 {
     Exchange *e = (Exchange *)work;
-    for (int i = 0; e->frames && i < e->noutgoing; i++) free_frame(e->frames[i]);
-    for (int i = 0; e->parts && e->nparts && i < e->nincoming; i++) free_parts(e->parts[i], e->nparts[i]);
-    free(e->parcels);
-    free(e->frames);
-    free(e->parts);
-    free(e->nparts);
+    for (int i = 0; i < e->noutgoing; i++) free_frame(e->frames[i]);
+    for (int i = 0; i < e->nincoming; i++) free_parts(e->parts[i], e->nparts[i]);
     free(work->requests);
     Py_XDECREF(e->object);
     Py_XDECREF(e->op);
