@@ -775,7 +775,7 @@ def test_released_memoryview(comm):
     view.release()
     with pytest.raises(ValueError):
         comm.send(view, comm.rank)
-    assert comm.iprobe() is False
+    assert comm.iprobe(comm.rank) is False
     check(ring(comm, 7), 7)
 
 
@@ -882,7 +882,7 @@ def test_json_for_pickle(default, comm):
     assert ring(comm, [(1, 2), [(3,)]]) == [[1, 2], [[3]]]  # which tells that it was JSON
     with pytest.raises(TypeError, match="JSON"):
         comm.send({1, 2}, comm.rank)
-    assert comm.iprobe() is False
+    assert comm.iprobe(comm.rank) is False
     default.__init__()
     check(ring(comm, [{1, 2}, [(3,)]]), [{1, 2}, [(3,)]])
 
@@ -893,7 +893,7 @@ def test_marshal_for_pickle(default, comm):
         check_ways(comm, lambda _, thing=thing: thing)
     with pytest.raises(ValueError):
         comm.send(Record("r"), comm.rank)
-    assert comm.iprobe() is False
+    assert comm.iprobe(comm.rank) is False
 
 
 def test_only_one_side_of_pickle(default, comm):
@@ -920,7 +920,7 @@ def test_small_builtins_are_not_pickled(default, comm):
         check(ring(comm, b"x" * 300_000), b"x" * 300_000)
         with pytest.raises(AssertionError, match="serializer was asked"):
             comm.send([[1]], comm.rank)
-    assert comm.iprobe() is False
+    assert comm.iprobe(comm.rank) is False
 
 
 def function_dumps(obj):
@@ -955,7 +955,7 @@ def test_serializer_of_a_communicator(comm):
     assert comm.serializer is None
     with pytest.raises((pickle.PicklingError, AttributeError, TypeError)):
         comm.send(lambda x: x, comm.rank)
-    assert comm.iprobe() is False
+    assert comm.iprobe(comm.rank) is False
 
 
 def test_serializer_of_duplicates(comm):
@@ -986,7 +986,7 @@ def test_serializer_that_gives_no_bytes(bad, comm):
     with pytest.raises(TypeError):
         comm.send([[1]], comm.rank)
     comm.serializer = None
-    assert comm.iprobe() is False
+    assert comm.iprobe(comm.rank) is False
     check(ring(comm, LARGE), LARGE)
 
 

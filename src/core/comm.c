@@ -22,6 +22,15 @@ static void free_hidden(Context *context)
     if (context->hidden != MPI_COMM_NULL) MPI_Comm_free(&context->hidden);
 }
 
+void end_comms(void)                    /* MPICH complains of a duplicate of WORLD that is left */
+{
+    Context *context = NULL;
+    int found = 0, done = 1;
+    if (MPI_Comm_get_attr(MPI_COMM_WORLD, context_key, &context, &found) || !found) return;
+    if (context->making != MPI_REQUEST_NULL) MPI_Test(&context->making, &done, MPI_STATUS_IGNORE);
+    if (done) free_hidden(context);
+}
+
 void drop_context(Context *context)
 {
     if (!context || __atomic_sub_fetch(&context->references, 1, __ATOMIC_ACQ_REL)) return;
@@ -328,8 +337,12 @@ METHOD(Comm, Split_type, "split_type, key=0, info=INFO_NULL", "A communicator fo
 
 METHOD0(Comm, Free, "Free the communicator; all its processes must call this.")
 {
-    int rc;
-    CALL(rc, NOTE(ALL(self)), MPI_Comm_free, &self->handle);
+    Door door;
+    int rc = enter(&door, OP_MPI_Comm_free, NOTE(ALL(self)));
+    if (rc) return finish(NULL, rc);
+    rc = settle_works(&door, self->context);
+    if (!rc) rc = MPI_Comm_free(&self->handle);
+    leave(&door, rc, NULL);
     if (!rc) { drop_context(self->context); self->context = NULL; }
     return finish(NULL, rc);
 }

@@ -366,6 +366,7 @@ void comm_dealloc(PyObject *);
 void choose_errors(MPI_Errhandler, int keep);           /* what new communicators do with errors */
 Comm *wrap_comm(PyTypeObject *, MPI_Comm);              /* an object for a communicator that exists */
 int prepare_comm(PyObject *module);                     /* after MPI_Init: ids of WORLD and SELF */
+void end_comms(void);                   /* before MPI_Finalize */
 void drop_context(Context *);           /* with or without the GIL */
 int usable(const Comm *);               /* has a context; else RAISED with what MPI says */
 int adopt_errors(MPI_Comm);                             /* errors of this communicator are raised */
@@ -389,7 +390,7 @@ struct Work {
     int (*advance)(Work *);             /* 1: done, rc says how */
     PyObject *(*result)(Work *);        /* what it brought, or NULL with an exception; the GIL is held */
     void (*release)(Work *);            /* what it holds; the GIL is held */
-    int rc, listed, orphan, cancelled, nrequests, turns;
+    int rc, listed, orphan, cancelled, nrequests, turns, together;      /* together: a collective */
     volatile int done;
     void *wake;                         /* condition variable of the thread that sleeps until it is done */
     MPI_Request *requests;              /* of MPI's, under way; memory of who made it */
@@ -406,6 +407,7 @@ void list_work(Work *);                 /* from now on everybody advances it */
 void advance_works(void);
 int finish_work(Door *, Work *);        /* advance it until it is done; its rc, or RAISED */
 int test_work(void *);                  /* for poll_until */
+int settle_works(Door *, Context *);    /* before a communicator is freed: Open MPI crashes if collectives go on there */
 void stop_leading(void);                /* after test_work, before this thread does something else */
 PyObject *conclude(Work *, int rc, Status *);           /* the result, or the error; the work is taken back, or goes on alone */
 PyObject *started_work(Request *, Door *, Work *, int rc, void (*drop)(Work *));       /* leave the door; the request of a work that began, or raises */
@@ -450,6 +452,14 @@ int prepare_serializer(PyObject *module);
 
 /* --- objects between processes (objects_p2p.c, objects_collectives.c) ------------------------------------- */
 
+typedef struct {                        /* one of each rank, to be combined in the order of ranks */
+    void *item;                         /* this rank's; then the result */
+    int bytes;                          /* at most those of a slot */
+    MPI_Datatype type;
+    MPI_Op op;
+    void (*combine)(const void *left, void *right);     /* the same as op: the result is at the right */
+} Items;
+PyObject *combine_items(Comm *, const Items *, int operation, const Note *);   /* None */
 int chunks_of(MPI_Count bytes);         /* messages that a piece of this length takes */
 int messages_of(const Piece *, int n);  /* the same for n pieces */
 int send_pieces(const Piece *, int n, int dest, int tag, MPI_Comm, MPI_Request *);      /* one request a message */

@@ -1,19 +1,24 @@
-/* Collectives of objects: one nonblocking collective of slots, and what does not fit them follows point-to-point.
+/* Collectives of objects: slots travel, and what does not fit them follows point-to-point.
+ *
+ * Among many ranks slots go by one nonblocking collective. Few send them to each other, on a hidden duplicate of the
+ * communicator: that takes a third of the time, and one step where a collective takes several.
  *
  * A slot says how long an object's first message is and holds it; or says that its rank failed, and why. So all ranks
- * learn of an error by the same collective that moves small objects, and none goes on to wait for what never comes.
- * Pieces travel on a hidden duplicate of the communicator, tagged by the number of the collective: ranks may reach
- * them in different orders. The duplicate is made when all ranks know that it is needed; before the slots, where this
- * could not be known, or where other collectives may begin meanwhile. */
+ * learn of an error by what moves small objects, and none goes on to wait for what never comes.
+ * Pieces travel on the duplicate too, tagged by the number of the collective: ranks may reach them in different orders.
+ * The duplicate is made when all ranks know that it is needed; before the slots, where this could not be known, or where
+ * other collectives may begin meanwhile; and for few ranks that use collectives repeatedly. So ranks always agree on
+ * whether it is there. */
 #include "core.h"
 #include <stdlib.h>
 
 enum { FAILED = 1, MORE = 2 };          /* flags: no object but the text of an error; pieces follow, for somebody */
 typedef struct { uint16_t length; uint8_t flags, unused[3]; char data[SLOT_ROOM]; } Slot;
 
-enum { BCAST, GATHER, SCATTER, ALLGATHER, ALLTOALL };
+enum { BCAST, GATHER, SCATTER, ALLGATHER, ALLTOALL, BARRIER, ITEMS };  /* ITEMS: raw, to be combined */
 enum { NUMBERS = 1 << 14 };             /* of collectives that are told apart */
-enum { SLOTTED, WANTING, HIDDEN, MOVING, FORWARDING };        /* WANTING: the caller has to make the duplicate */
+enum { FEW = 4, REPEATEDLY = 4 };       /* ranks; collectives until the duplicate is made for them */
+enum { SLOTTED, AWAITING, DIRECT, WANTING, HIDDEN, MOVING, FORWARDING };       /* WANTING: the caller has to make the duplicate */
 
 typedef struct {
     Work work;
@@ -28,7 +33,8 @@ typedef struct {
     Frame **frames;                     /* that own those with pieces */
     Part **parts;                       /* of each incoming slot */
     int *nparts;
-    MPI_Request first;
+    Items items;                        /* what the caller has, and gets */
+    MPI_Request first, few[2 * (FEW - 1)];
     Slot slots[];                       /* and behind them, the arrays */
 } Exchange;
 
@@ -121,6 +127,7 @@ static Exchange *new_exchange(Comm *self, int kind, int root, int nonblocking)
     Exchange *e = new_work(sizeof *e + all, self->context, advance_exchange, exchanged, release_exchange);
     if (!e) return NULL;
     char *behind = (char *)e->slots + slots;
+    e->work.together = 1;
     e->comm = self->handle;
     e->kind = kind;
     e->rank = context->rank;
@@ -149,28 +156,64 @@ static int make_hidden(Context *context, MPI_Comm comm)
 #endif
 }
 
-/* without the GIL, in the order of calls */
-static int start_exchange(Exchange *e)
+static int is_from_root(const Exchange *e) { return e->kind == BCAST || e->kind == SCATTER; }
+static int sends(const Exchange *e, int rank) { return !is_from_root(e) || rank == e->root; }
+static Slot *slot_for(const Exchange *e, int peer) { return &e->outgoing[is_one_to_each(e) ? peer : 0]; }
+static Slot *slot_from(const Exchange *e, int peer) { return &e->incoming[is_from_root(e) ? 0 : peer]; }
+
+/* to each other, without a collective */
+static int send_slots(Exchange *e)
+{
+    const MPI_Comm comm = e->work.context->hidden;
+    int rc = 0;
+    MPI_Request *request = e->work.requests = e->few;
+    e->stage = DIRECT;
+    if (sends(e, e->rank)) *slot_from(e, e->rank) = *slot_for(e, e->rank);
+    for (int i = 0; i < e->size && !rc; i++)
+        if (i != e->rank && sends(e, i)) rc = MPI_Irecv(slot_from(e, i), sizeof(Slot), MPI_BYTE, i, e->tag, comm, request++);
+    for (int i = 0; i < e->size && !rc && sends(e, e->rank); i++) {
+        const Slot *slot = slot_for(e, i);
+        int bytes = e->kind == ITEMS ? e->items.bytes : (int)offsetof(Slot, data) + slot->length;
+        if (i != e->rank) rc = MPI_Isend(slot, bytes, MPI_BYTE, i, e->tag, comm, request++);
+    }
+    e->work.nrequests = (int)(request - e->few);
+    return rc;
+}
+
+static int collect_slots(Exchange *e)
 {
     enum { BYTES = sizeof(Slot) };
     const void *out = e->outgoing;
-    int rc = e->nonblocking || e->kind == ALLTOALL ? make_hidden(e->work.context, e->comm) : 0;
-    e->tag = (int)(e->work.context->exchanges++ % NUMBERS);
-    if (rc) return rc;
     switch (e->kind) {
     case BCAST:
         if (e->rank == e->root) *e->incoming = *e->outgoing;
         return MPI_Ibcast(e->incoming, BYTES, MPI_BYTE, e->root, e->comm, &e->first);
     case SCATTER: return MPI_Iscatter(out, BYTES, MPI_BYTE, e->incoming, BYTES, MPI_BYTE, e->root, e->comm, &e->first);
     case ALLTOALL: return MPI_Ialltoall(out, BYTES, MPI_BYTE, e->incoming, BYTES, MPI_BYTE, e->comm, &e->first);
+    case BARRIER: return MPI_Ibarrier(e->comm, &e->first);
+    case ITEMS: return MPI_Iallreduce(out, e->incoming, 1, e->items.type, e->items.op, e->comm, &e->first);
     default: return MPI_Iallgather(out, BYTES, MPI_BYTE, e->incoming, BYTES, MPI_BYTE, e->comm, &e->first);
     }
+}
+
+/* without the GIL, in the order of calls */
+static int start_exchange(Exchange *e)
+{
+    Context *context = e->work.context;
+    const uint64_t before = context->exchanges++;
+    const int pending = context->making != MPI_REQUEST_NULL, few = e->size > 1 && e->size <= FEW;
+    e->tag = (int)(before % NUMBERS);
+    if (few && pending) { e->stage = AWAITING; return 0; }
+    if (few && context->hidden != MPI_COMM_NULL) return send_slots(e);
+    const int needed = e->kind == ALLTOALL || (e->nonblocking ? e->kind < BARRIER : few && before >= REPEATEDLY);
+    int rc = needed ? make_hidden(context, e->comm) : 0;
+    return rc ? rc : collect_slots(e);
 }
 
 /* --- the pieces ------------------------------------------------------------------------------------------- */
 
 /* the rank whose object an incoming slot holds */
-static int origin(const Exchange *e, int i) { return e->nincoming == 1 && (e->kind == BCAST || e->kind == SCATTER) ? e->root : i; }
+static int origin(const Exchange *e, int i) { return is_from_root(e) ? e->root : i; }
 
 static int failed_slot(const Exchange *e)
 {
@@ -226,10 +269,12 @@ static int post_pieces(Exchange *e, const Piece *pieces, int n, int dest)
     return send_pieces(pieces, n, dest, e->tag, e->work.context->hidden, requests);
 }
 
+static void free_requests(const Exchange *e) { if (e->work.requests != e->few) free(e->work.requests); }
+
 /* room for so many requests more, all null */
 static int more_requests(Exchange *e, int n)
 {
-    free(e->work.requests);
+    free_requests(e);
     e->work.nrequests = 0;
     e->work.requests = malloc((size_t)(n + 1) * sizeof(MPI_Request));
     for (int i = 0; e->work.requests && i < n; i++) e->work.requests[i] = MPI_REQUEST_NULL;
@@ -302,28 +347,48 @@ static int move(Exchange *e)
     return rc;
 }
 
+static int is_duplicated(Exchange *e)
+{
+    int done = 1;
+    if (e->work.context->making != MPI_REQUEST_NULL) e->work.rc = MPI_Test(&e->work.context->making, &done, MPI_STATUS_IGNORE);
+    return done && !e->work.rc;
+}
+
+static int have_slots_come(Exchange *e)
+{
+    int done = 0;
+    if (e->stage == DIRECT) return test_requests(&e->work);
+    e->work.rc = MPI_Test(&e->first, &done, MPI_STATUS_IGNORE);
+    return done || e->work.rc;
+}
+
 static int advance_exchange(Work *work)
 {
     Exchange *e = (Exchange *)work;
-    Context *context = work->context;
-    int done = 1;
+    const Context *context = work->context;
     work->cancelled = 0;                                /* a collective cannot be taken back */
-    if (e->stage == SLOTTED) {
-        work->rc = MPI_Test(&e->first, &done, MPI_STATUS_IGNORE);
-        if (work->rc || !done) return work->rc != 0;
-        if (e->size == 1 || failed_slot(e) >= 0 || !any_pieces(e)) return 1;
+    switch (e->stage) {
+    case AWAITING:
+        if (!is_duplicated(e)) return work->rc != 0;
+        if ((work->rc = send_slots(e))) return 1;
+        /* fall through */
+    case DIRECT: case SLOTTED:
+        if (!have_slots_come(e)) return 0;
+        if (work->rc || e->size == 1 || e->kind >= BARRIER || failed_slot(e) >= 0 || !any_pieces(e)) return 1;
         e->stage = context->hidden == MPI_COMM_NULL && context->making == MPI_REQUEST_NULL ? WANTING : HIDDEN;
-    }
-    if (e->stage == WANTING) return 0;
-    if (e->stage == HIDDEN) {
-        if (context->making != MPI_REQUEST_NULL) work->rc = MPI_Test(&context->making, &done, MPI_STATUS_IGNORE);
-        if (work->rc || !done) return work->rc != 0;
+        if (e->stage == WANTING) return 0;
+        /* fall through */
+    case HIDDEN:
+        if (!is_duplicated(e)) return work->rc != 0;
         if ((work->rc = move(e))) return 1;
+        /* fall through */
+    case MOVING: case FORWARDING:
+        if (!test_requests(work)) return 0;
+        if (work->rc || e->kind != BCAST || e->stage == FORWARDING) return 1;
+        work->rc = forward(e);
+        return work->rc || test_requests(work);
+    default: return 0;
     }
-    if (!test_requests(work)) return 0;
-    if (work->rc || e->kind != BCAST || e->stage == FORWARDING) return 1;
-    work->rc = forward(e);
-    return work->rc || test_requests(work);
 }
 
 /* --- unpacking -------------------------------------------------------------------------------------------- */
@@ -378,9 +443,21 @@ static PyObject *fold(PyObject *list, PyObject *op)
     return result;
 }
 
+/* in the order of ranks; MPI has done it, unless the items were exchanged */
+static PyObject *combined(const Exchange *e)
+{
+    const Items *items = &e->items;
+    Slot *last = &e->incoming[e->stage == DIRECT ? e->size - 1 : 0];
+    for (const Slot *other = last; other-- > e->incoming; ) items->combine(other, last);
+    memcpy(items->item, last, (size_t)items->bytes);
+    Py_RETURN_NONE;
+}
+
 static PyObject *exchanged(Work *work)
 {
     Exchange *e = (Exchange *)work;
+    if (e->kind == ITEMS) return combined(e);
+    if (e->kind == BARRIER) Py_RETURN_NONE;
     int failed = failed_slot(e);
     if (e->type) {
         PyErr_Restore(e->type, e->error, e->trace);
@@ -400,7 +477,7 @@ static void release_exchange(Work *work)
     Exchange *e = (Exchange *)work;
     for (int i = 0; i < e->noutgoing; i++) free_frame(e->frames[i]);
     for (int i = 0; i < e->nincoming; i++) free_parts(e->parts[i], e->nparts[i]);
-    free(work->requests);
+    free_requests(e);
     Py_XDECREF(e->object);
     Py_XDECREF(e->op);
     Py_XDECREF(e->type);
@@ -465,18 +542,34 @@ static int test_exchange(void *work)
     return test_work(work);
 }
 
-static PyObject *collect(Comm *self, const Method *m, Signature *signature, ARGS)
+static PyObject *finished_exchange(Comm *self, Exchange *e, int operation, const Note *note)
 {
-    Frame frame; Door door; int rc;
-    Exchange *e = prepare_exchange(self, m, 0, &rc, signature, &frame, args, nargs, kwnames);
-    if (!e) return finish(&frame, rc);
-    close_frame(&frame);
-    if ((rc = enter(&door, m->operation, NOTE(ALL(self), .root = m->rooted ? e->root : NONE)))) { free_work(&e->work); return finish(NULL, rc); }
+    Door door;
+    int rc = enter(&door, operation, note);
+    if (rc) { free_work(&e->work); return finish(NULL, rc); }
     rc = start_exchange(e);
     if (!rc && !(rc = poll_until(&door, test_exchange, e))) rc = e->work.rc;
     leave(&door, rc, NULL);
     if (rc == RAISED) self->context->broken = "a collective on it was interrupted";
     return conclude(&e->work, rc, NULL);
+}
+
+static PyObject *collect(Comm *self, const Method *m, Signature *signature, ARGS)
+{
+    Frame frame; int rc;
+    Exchange *e = prepare_exchange(self, m, 0, &rc, signature, &frame, args, nargs, kwnames);
+    if (!e) return finish(&frame, rc);
+    close_frame(&frame);
+    return finished_exchange(self, e, m->operation, NOTE(ALL(self), .root = m->rooted ? e->root : NONE));
+}
+
+PyObject *combine_items(Comm *self, const Items *items, int operation, const Note *note)
+{
+    Exchange *e = new_exchange(self, ITEMS, 0, 0);
+    if (!e) return NULL;
+    e->items = *items;
+    memcpy(e->outgoing, items->item, (size_t)items->bytes);
+    return finished_exchange(self, e, operation, note);
 }
 
 static PyObject *started_exchange(Request *r, Exchange *e, int operation, const Note *note)
@@ -528,22 +621,17 @@ METHOD(Comm, iallreduce, "sendobj, op=SUM, commute=False", "Start to: Combine an
 
 METHOD0(Comm, barrier, "Wait until all ranks have come.")
 {
-    Door door; Frame frame; MPI_Request request = MPI_REQUEST_NULL;
-    open_frame(&frame, NULL);
     int rc = check_objects(self, "barrier", 0);
-    if (rc || (rc = enter(&door, OP_MPI_Barrier, NOTE(ALL(self))))) return finish(&frame, rc);
-    rc = drive(&door, &frame, MPI_Ibarrier(self->handle, &request), TOGETHER, &request, MPI_STATUS_IGNORE, self->context);
-    leave(&door, rc, NULL);
-    return finish(&frame, rc);
+    Exchange *e = rc ? NULL : new_exchange(self, BARRIER, 0, 0);
+    return e ? finished_exchange(self, e, OP_MPI_Barrier, NOTE(ALL(self))) : finish(NULL, rc ? rc : RAISED);
 }
 
 METHOD0(Comm, ibarrier, "Start a barrier; the request is done when all ranks have come.")
 {
     Request *r = new_request(new_frame());
-    if (!r) return NULL;
-    int rc = check_objects(self, "barrier", 0);
-    if (!rc) CALL(rc, NOTE(ALL(self)), MPI_Ibarrier, self->handle, &r->handle);
-    return started(r, rc);
+    int rc = r ? check_objects(self, "barrier", 0) : RAISED;
+    Exchange *e = rc ? NULL : new_exchange(self, BARRIER, 0, 1);
+    return e ? started_exchange(r, e, OP_MPI_Ibarrier, NOTE(ALL(self))) : started(r, rc ? rc : RAISED);
 }
 
 FUNCTION(_comm_lock_table, "comm", "A dict that gets a lock for each object collective used on the communicator from now on.")

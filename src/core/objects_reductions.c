@@ -41,8 +41,10 @@ static void combine_reals(int op, double a, double *b)
     }
 }
 
-static void combine(const Term *a, Term *b)
+static void combine(const void *left, void *right)
 {
+    const Term *a = left;
+    Term *b = right;
     if (a->kind != b->kind || a->op != b->op || a->signature != b->signature) { b->kind = OBJECT; return; }
     switch (b->kind) {
     case INTEGER: case TRUTH: if (!combine_integers(b->op, a->value.i, &b->value.i)) b->kind = OBJECT; break;
@@ -186,17 +188,6 @@ int to_function(const Frame *frame, PyObject **op)
     return blame(frame, "op");
 }
 
-/* numbers: what the terms came to, is all */
-static int combine_all_terms(Comm *self, Frame *frame, const Reduction *r, const Term *own, Term *all)
-{
-    Door door; MPI_Request request = MPI_REQUEST_NULL;
-    int rc = enter(&door, operations[r->kind], NOTE(ALL(self), .root = r->kind == REDUCE ? r->root : NONE));
-    if (rc) return rc;
-    rc = drive(&door, frame, MPI_Iallreduce(own, all, 1, term_type, combine_all, self->handle, &request), TOGETHER, &request, MPI_STATUS_IGNORE, self->context);
-    leave(&door, rc, NULL);
-    return rc;
-}
-
 /* by MPI's own reduction, into a new array */
 static PyObject *reduce_arrays(Comm *self, Frame *frame, const Reduction *r, const Buffer *in)
 {
@@ -230,20 +221,20 @@ static PyObject *reduce(Comm *self, Frame *frame, Reduction *r)
     int op = PyObject_TypeCheck(r->op, OpType) && !((Op *)r->op)->function ? number_of(((Op *)r->op)->handle) : OTHER;
     if (op == OTHER) return reduce_objects(self, r, 0);
     Buffer in;
-    Term *own = frame_memory(frame, 2, sizeof *own), *all = own + 1;
-    if (!own) return NULL;
-    *own = (Term){.op = (uint8_t)op, .kind = OBJECT};
+    Term term = {.op = (uint8_t)op, .kind = OBJECT};
     if (is_native_array(frame, &r->object, op, &in)) {
-        own->kind = ARRAY;
-        own->signature = signature_of((const Array *)r->object);
+        term.kind = ARRAY;
+        term.signature = signature_of((const Array *)r->object);
     } else
-        describe_number(r->object, own);
-    int rc = combine_all_terms(self, frame, r, own, all);
-    if (rc) return finish(NULL, rc);
-    if (all->kind == ARRAY) return reduce_arrays(self, frame, r, &in);
-    if (all->kind == OBJECT || r->kind >= SCAN) return reduce_objects(self, r, all->kind != OBJECT);
+        describe_number(r->object, &term);
+    const Items items = {&term, sizeof term, term_type, combine_all, combine};
+    PyObject *done = combine_items(self, &items, operations[r->kind], NOTE(ALL(self), .root = r->kind == REDUCE ? r->root : NONE));
+    if (!done) return NULL;
+    Py_DECREF(done);
+    if (term.kind == ARRAY) return reduce_arrays(self, frame, r, &in);
+    if (term.kind == OBJECT || r->kind >= SCAN) return reduce_objects(self, r, term.kind != OBJECT);
     if (r->kind == REDUCE && self->context->rank != r->root) Py_RETURN_NONE;
-    return self->context->size == 1 ? Py_NewRef(r->object) : number_from(all);      /* alone, nothing is combined */
+    return self->context->size == 1 ? Py_NewRef(r->object) : number_from(&term);    /* alone, nothing is combined */
 }
 
 /* sendobj, op, root, commute as the signature has them; what is not there keeps its default */

@@ -74,6 +74,7 @@ static void wind_up(int with_python)
     end_works(with_python);
     end_parked(with_python);
     end_objects();
+    end_comms();
     put_back_errors();
 }
 

@@ -127,12 +127,37 @@ static PyObject *get_items(Reader *r, char code, int depth)
     return items;
 }
 
+/* Messages have the same keys over and over: short ones are kept, with their hashes. */
+enum { KEYS = 256, KEY_WORDS = 3 };
+typedef struct { PyObject *key; uint64_t length, words[KEY_WORDS]; } Key;
+static Key keys[KEYS];
+
+static PyObject *get_key(Reader *r, int depth)
+{
+    Key new = {NULL, 0, {0}};
+    uint32_t length = 0;
+    if (r->end - r->at > (ptrdiff_t)sizeof length && *r->at == 's') memcpy(&length, r->at + 1, sizeof length);
+    if (!length || length > sizeof new.words || r->end - r->at < (ptrdiff_t)(1 + sizeof length + length)) return get_value(r, depth);
+    memcpy(new.words, r->at + 1 + sizeof length, length);
+    uint64_t hash = new.length = length;
+    for (int i = 0; i < KEY_WORDS; i++) hash = (hash ^ new.words[i]) * UINT64_C(0x9e3779b97f4a7c15);
+    Key *kept = &keys[hash >> 56];
+    if (kept->key && memcmp(&kept->length, &new.length, sizeof new - offsetof(Key, length)) == 0) {
+        r->at += 1 + sizeof length + length;
+        return Py_NewRef(kept->key);
+    }
+    if (!(new.key = get_value(r, depth))) return NULL;
+    Py_XDECREF(kept->key);
+    *kept = new;
+    return Py_NewRef(new.key);
+}
+
 static PyObject *get_dict(Reader *r, int depth)
 {
     uint32_t n;
     PyObject *dict = get_length(r, &n) ? NULL : PyDict_New();
     for (uint32_t i = 0; dict && i < n; i++) {
-        PyObject *key = get_value(r, depth - 1), *value = key ? get_value(r, depth - 1) : NULL;
+        PyObject *key = get_key(r, depth - 1), *value = key ? get_value(r, depth - 1) : NULL;
         if (!value || PyDict_SetItem(dict, key, value)) Py_CLEAR(dict);
         Py_XDECREF(key);
         Py_XDECREF(value);

@@ -267,6 +267,26 @@ void sweep_works(void)
     }
 }
 
+static int is_settled(void *context)
+{
+    advance_works();
+    lock_works();
+    const Work *w = works;
+    while (w && !(w->together && w->context == context)) w = w->next;
+    unlock_works();
+    return w == NULL;
+}
+
+int settle_works(Door *door, Context *context)
+{
+#if defined(MMPI_ABI_OPENMPI)
+    return context && nworks ? poll_until(door, is_settled, context) : 0;
+#else
+    (void)door; (void)context; (void)is_settled;
+    return 0;
+#endif
+}
+
 /* --- while a thread blocks in MPI ------------------------------------------------------------------------- */
 
 enum { NO_WATCHER, WATCHING, LEAVING };
