@@ -300,6 +300,8 @@ def test_crowded(choice: Choice) -> None:
     added = set(many.defaults) - set(few.defaults)
     assert many.crowded and not few.crowded
     assert added and all(name.startswith(("MPIR_CVAR_", "OMPI_MCA_mpi_yield")) for name in added)
+    yielding = set(planned(choice, 5, host.Host({}, 1000, 4, yields=True)).defaults) - set(few.defaults)
+    assert added - yielding == {name for name in added if "HEAVY_YIELD" in name} and yielding <= added
 
 
 def test_inside_a_rank(choice: Choice) -> None:

@@ -105,10 +105,13 @@ def message(name, item, send="send"):
 
 mebi = 1 << 20
 small = {"None": None, "int": 7, "text": "abc", "tuple": (1, 2.5, "x"), "dict": {str(i): i for i in range(10)},
-         "set": {1, 2}, "array": np.arange(10), "bytes of 100 KiB": bytes(100 << 10), "array of 200 KiB": np.zeros(200 << 7),
-         "list of arrays of 20 KiB": [np.zeros(20 << 7)] * 5, "strided array": np.zeros(40 << 7)[::2], "nested": {"a": [{"b": (1, [2])}]}}
+         "set": {1, 2}, "array": np.arange(10), "bytes of 10 KiB": bytes(10 << 10), "array of 15 KiB": np.zeros(15 << 7),
+         "list of arrays of 4 KiB": [np.zeros(4 << 7)] * 3, "strided array": np.zeros(3 << 8)[::2], "nested": {"a": [{"b": (1, [2])}]}}
 for name, item in small.items():
     message("small " + name, item)
+message("array of 17 KiB", np.zeros(17 << 7))
+message("set of 20 KiB", set(range(10_000)))
+message("list of arrays of 20 KiB", [np.zeros(20 << 7), np.ones(20 << 7)])
 message("array of 1 MiB", np.zeros(mebi // 8))
 message("strided array of 1 MiB", np.zeros(mebi // 4)[::2])
 message("bytes of 1 MiB", bytes(mebi))
@@ -250,7 +253,7 @@ def test_the_tool_sees_every_call(job):
     assert all(any(both) for both in job.values())
 
 
-def test_an_object_up_to_256_kib_is_one_message(job):
+def test_an_object_up_to_16_kib_is_one_message(job):
     for phase in phases(job, "small "):
         check_messages(job, phase, 1)
 
@@ -258,6 +261,9 @@ def test_an_object_up_to_256_kib_is_one_message(job):
 @pytest.mark.parametrize(
     "phase,expected",
     [
+        ("array of 17 KiB", 2),
+        ("set of 20 KiB", 2),
+        ("list of arrays of 20 KiB", 3),
         ("array of 1 MiB", 2),
         ("strided array of 1 MiB", 2),
         ("bytes of 1 MiB", 2),

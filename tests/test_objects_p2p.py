@@ -25,7 +25,7 @@ RESERVED = 1024  # tags at the top that objects cannot have
 
 OBJECTS = {  # by the messages that they take
     "value": lambda seed: (seed, "x", 2.5),
-    "one": lambda seed: {"a": np.arange(3000) + seed, "b": [[seed]]},
+    "one": lambda seed: {"a": np.arange(1500) + seed, "b": [[seed]]},
     "array": lambda seed: np.arange(100_000.0) + seed,  # a header and one piece
     "pieces": lambda seed: [np.arange(50_000.0) + seed, {"b": bytearray(b"%d" % seed) * 300_000}, seed],
     "bytes": lambda seed: b"%d" % seed * 300_000,

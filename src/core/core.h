@@ -420,7 +420,7 @@ void watch_over(int operation);         /* advance works now, and while a thread
 
 /* --- objects on the wire (serialize.c) -------------------------------------------------------------------- */
 
-enum { ROOM = 4096, WHOLE = 1 << 18, SLOT_ROOM = 250, CHUNK = 1 << 30 };
+enum { ROOM = 4096, WHOLE = 1 << 14, SLOT_ROOM = 250, CHUNK = 1 << 30 };
 typedef struct { const void *addr; MPI_Count bytes; } Piece;    /* to send: where it lies */
 typedef struct { char *data, *addr; MPI_Count bytes; } Part;    /* received; addr: the same, if it is ours to give away */
 typedef struct { size_t whole, head, room; } Limits;    /* of one message, of a first message, of the caller's memory */
@@ -447,6 +447,7 @@ int to_place(Frame *, const char *argument, PyObject *, Place *);
 const char *fits(const Place *, const char *message, size_t bytes);     /* where the bytes would be in the message, or NULL */
 PyObject *put_in_place(PyObject *received, PyObject *place);    /* copies, or says what does not fit; steals the first */
 char *get_memory(size_t bytes);
+void give_memory(void *, size_t bytes);         /* back; kept for the next, or freed */
 extern PyMethodDef serialize_functions[];
 int prepare_serializer(PyObject *module);
 

@@ -65,7 +65,7 @@ int receive_piece(const Part *part, int source, int tag, MPI_Comm comm, MPI_Requ
 
 void free_parts(Part *parts, int n)
 {
-    for (int i = 0; parts && i < n; i++) free(parts[i].addr);
+    for (int i = 0; parts && i < n; i++) give_memory(parts[i].addr, (size_t)parts[i].bytes);
     free(parts);
 }
 
@@ -296,7 +296,7 @@ static int take_pieces(Receiving *r)
     if (r->work.rc) return 1;
     for (int i = 0; i < r->nstrays; i++) {
         memcpy(r->strays[i]->to, r->strays[i]->data, (size_t)r->strays[i]->bytes);
-        free(r->strays[i]->data);
+        give_memory(r->strays[i]->data, (size_t)r->strays[i]->bytes);
         free(r->strays[i]);
     }
     return 1;
@@ -353,7 +353,7 @@ static PyObject *received(Work *work)
 static void release_receive(Work *work)
 {
     Receiving *r = (Receiving *)work;
-    if (r->head != r->room) free(r->head);
+    if (r->head != r->room) give_memory(r->head, (size_t)r->bytes);
     free_parts(r->parts, r->n);
     free(work->requests);
     free(r->strays);

@@ -5,6 +5,7 @@
  * the rest is pickled, with large buffers out of band. */
 #include "core.h"
 #include <limits.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -211,10 +212,53 @@ typedef struct {
 static PyTypeObject *BlockType;
 
 enum { HUGE_PAGE = 1 << 21 };
+/* Fresh memory of these sizes comes from the system, page by page, which takes several times as long as to receive into
+ * it. So a little of what was let go is kept for the next. */
+#if defined(__SANITIZE_ADDRESS__)       /* which wants to see every free */
+enum { LEAST_KEPT = 1 << 17, MOST_KEPT = 0, ALL_KEPT = 0, KEPT = 16 };
+#else
+enum { LEAST_KEPT = 1 << 17, MOST_KEPT = 1 << 24, ALL_KEPT = 1 << 25, KEPT = 16 };
+#endif
+static struct { void *addr; size_t bytes; } kept[KEPT];                 /* the oldest first */
+static int nkept;
+static size_t all_kept;
+static pthread_mutex_t kept_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static void *remove_kept(int i)
+{
+    void *addr = kept[i].addr;
+    all_kept -= kept[i].bytes;
+    memmove(&kept[i], &kept[i + 1], (size_t)(--nkept - i) * sizeof *kept);
+    return addr;
+}
+
+static char *take_kept(size_t bytes)
+{
+    void *addr = NULL;
+    if (bytes < LEAST_KEPT || bytes > MOST_KEPT) return NULL;
+    pthread_mutex_lock(&kept_lock);
+    for (int i = nkept - 1; i >= 0 && !addr; i--)
+        if (kept[i].bytes >= bytes && kept[i].bytes - bytes <= bytes / 4) addr = remove_kept(i);
+    pthread_mutex_unlock(&kept_lock);
+    return addr;
+}
+
+void give_memory(void *addr, size_t bytes)
+{
+    if (!addr || bytes < LEAST_KEPT || bytes > MOST_KEPT) { free(addr); return; }
+    pthread_mutex_lock(&kept_lock);
+    while (nkept == KEPT || all_kept + bytes > ALL_KEPT) free(remove_kept(0));
+    kept[nkept].addr = addr;
+    kept[nkept++].bytes = bytes;
+    all_kept += bytes;
+    pthread_mutex_unlock(&kept_lock);
+}
 
 char *get_memory(size_t bytes)
 {
-    char *addr = malloc(bytes ? bytes : 1);
+    char *addr = take_kept(bytes);
+    if (addr) return addr;
+    addr = malloc(bytes ? bytes : 1);
     uintptr_t first = ((uintptr_t)addr + 4095) & ~(uintptr_t)4095, last = ((uintptr_t)addr + bytes) & ~(uintptr_t)4095;
     if (addr && bytes >= 2 * HUGE_PAGE) (void)madvise((void *)first, last - first, MADV_HUGEPAGE);    /* a hint: fewer page faults */
     return addr;
@@ -249,7 +293,7 @@ static int block_buffer(PyObject *self, Py_buffer *view, int flags)
 
 static void block_dealloc(PyObject *self)
 {
-    free(((Block *)self)->addr);
+    give_memory(((Block *)self)->addr, (size_t)((Block *)self)->bytes);
     free(((Block *)self)->format);
     free_object(self);
 }

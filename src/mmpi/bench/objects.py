@@ -432,7 +432,7 @@ def sized(size: int) -> str:
 
 def sweep(quick: bool) -> list[Row]:
     """For tuning: arrays by powers of two and around thresholds, alone and in a list; strings in collectives."""
-    around = {threshold + step for threshold in (16 * KIB, 256 * KIB) for step in (-KIB, KIB)}
+    around = {threshold + step for threshold in (16 * KIB, 128 * KIB) for step in (-KIB, KIB)}
     sizes = sorted({KIB << i for i in range(11 if quick else 13)} | around)
     goals = (OF_TYPED, of_c(None))
     table = [Row(f"array {sized(size)}", goals, exchange_array(size, typed=True)) for size in sizes]

@@ -19,21 +19,23 @@ OTHER_JOB = re.compile(
     r"OMPI_VERSION|OMPI_MCA_(pmix|num_procs)|PRTE_LAUNCHED|ORTE_|OPAL_PREFIX|PRTE_PREFIX|"
     r"MMPI_JOB(_DIR)?$"
 )
+YIELDING = (6, 18)  # the Linux from which on sched_yield lets others run, whatever the caller has used so far
 RANK = ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK")
 
 
 @dataclass(frozen=True)
 class Host:
-    """The environment, who we are, and how many cores we may use."""
+    """The environment, who we are, how many cores we may use, and whether sched_yield gives them to others at once."""
 
     environ: Mapping[str, str]
     uid: int
     cores: int
+    yields: bool = False
 
     @classmethod
     def here(cls) -> Host:
         """This process and this machine, now."""
-        return cls(dict(os.environ), os.getuid(), usable_cores())
+        return cls(dict(os.environ), os.getuid(), usable_cores(), kernel() >= YIELDING)
 
     @property
     def in_allocation(self) -> bool:
@@ -55,6 +57,12 @@ class Host:
         except KeyError:
             return None
         return home if os.path.isdir(home) and os.access(home, os.R_OK | os.X_OK) else None
+
+
+def kernel() -> tuple[int, int]:
+    """The version of Linux."""
+    found = re.match(r"(\d+)\.(\d+)", os.uname().release)
+    return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
 def marks_of_other_jobs(environ: Mapping[str, str]) -> tuple[str, ...]:

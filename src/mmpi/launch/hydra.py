@@ -19,13 +19,14 @@ BARE_SIGNALS = (signal.SIGABRT, signal.SIGKILL, signal.SIGSEGV)
 # Shared memory that MPICH and Intel MPI leave behind when ranks are killed.
 LEFTOVERS = ("mpich_shm_*", "Intel_MPI_*")
 
-# With more ranks than cores MPICH spins without giving way: an 8-byte allreduce of 4 ranks on 2 cores takes about 10 ms. What
-# helps tenfold and more is giving way by a nanosleep, and collectives over messages, whose progress engine does give way.
+# With more ranks than cores MPICH spins without giving way: on older kernels an 8-byte allreduce of 4 ranks on 2 cores takes
+# about 10 ms. What helps tenfold and more is collectives over messages, whose progress engine does give way, and a nanosleep
+# for that. Where sched_yield works, the sleep would cost twenty times what it takes.
 CROWDED = {
     **{f"MPIR_CVAR_{call}_POSIX_INTRA_ALGORITHM": "mpir" for call in ("BARRIER", "BCAST", "REDUCE", "ALLREDUCE")},
     "MPIR_CVAR_POLLS_BEFORE_YIELD": "1",
-    "MPIR_CVAR_ENABLE_HEAVY_YIELD": "1",
 }
+SLEEP = {"MPIR_CVAR_ENABLE_HEAVY_YIELD": "1"}
 
 
 def options(mpiexec: str, hosts: Sequence[tuple[str, int]], exported: Sequence[str]) -> list[str]:
@@ -38,4 +39,4 @@ def options(mpiexec: str, hosts: Sequence[tuple[str, int]], exported: Sequence[s
 
 def defaults(mpiexec: str, directory: str, crowded: bool, host: Host) -> dict[str, str]:
     """Variables for a job that the user may have set otherwise: for more ranks than cores. Other libraries ignore them."""
-    return CROWDED if crowded else {}
+    return {} if not crowded else CROWDED if host.yields else CROWDED | SLEEP
