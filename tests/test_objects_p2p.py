@@ -67,7 +67,7 @@ def check(got, kind, seed):
 def check_status(status, source, tag, kind):
     """An object's count is what it takes in bytes, pieces and all."""
     assert (status.source, status.tag, status.error, status.cancelled) == (source, tag, MPI.SUCCESS, False)
-    least = {"value": 10, "one": 24_000, "array": 800_000, "pieces": 700_000, "bytes": 300_000, "stream": 300_000}[kind]
+    least = {"value": 10, "one": 12_000, "array": 800_000, "pieces": 700_000, "bytes": 300_000, "stream": 300_000}[kind]
     assert least <= status.Get_count(MPI.BYTE) <= 3 * least + 100
 
 
