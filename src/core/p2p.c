@@ -3,13 +3,13 @@
 
 #define TO_PEER(m, to, with) NOTE(ON(self), MOVES(m), .peer = to, .tag = with)
 
-/* the four modes, blocking and nonblocking */
-#define SENDING(name, twin, doc)                                                                          \
+/* the four modes, blocking and nonblocking; a synchronous send of any size waits without bound */
+#define SENDING(name, twin, waits_for, doc)                                                               \
     METHOD(Comm, name, "buf, dest, tag=0", doc " Return when the buffer may be reused.")                  \
     {                                                                                                     \
         Frame frame; PyObject *buf; Buffer m; int dest, tag = 0;                                          \
         int rc = PARSE(&frame, to_object, &buf, to_int, &dest, to_int, &tag) || peer_buffer(&frame, "buf", buf, TO_READ, dest, &m) ? RAISED : 0; \
-        if (!rc) SEND_C(rc, &frame, TO_PEER(m, dest, tag), MPI_##name, MPI_##twin, m.bytes,               \
+        if (!rc) SEND_C(rc, &frame, TO_PEER(m, dest, tag), MPI_##name, MPI_##twin, waits_for,             \
                         m.addr, m.count, m.type, dest, tag, self->handle);                                \
         return finish(&frame, rc);                                                                        \
     }                                                                                                     \
@@ -22,10 +22,10 @@
         return started(r, rc);                                                                            \
     }
 
-SENDING(Send, Isend, "Send a buffer.")
-SENDING(Ssend, Issend, "Send a buffer; synchronous: its receive has begun when this ends.")
-SENDING(Bsend, Ibsend, "Send a buffer through the attached one.")
-SENDING(Rsend, Irsend, "Send a buffer to a receive that is already posted.")
+SENDING(Send, Isend, m.bytes, "Send a buffer.")
+SENDING(Ssend, Issend, INT64_MAX, "Send a buffer; synchronous: its receive has begun when this ends.")
+SENDING(Bsend, Ibsend, m.bytes, "Send a buffer through the attached one.")
+SENDING(Rsend, Irsend, m.bytes, "Send a buffer to a receive that is already posted.")
 
 METHOD(Comm, Recv, "buf, source=ANY_SOURCE, tag=ANY_TAG, status=None", "Receive into a buffer.")
 {
