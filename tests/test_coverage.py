@@ -42,7 +42,7 @@ LATER = {
 NEVER = {
     "removed or deprecated": "Attr_* Keyval_* Type_*_x",
     "init asks for a thread level": "Init",
-    "a wait is the nonblocking twin and tests": "Recv Sendrecv Probe Mprobe Mrecv Waitall Waitany Waitsome",
+    "a wait is the nonblocking twin and tests": "Ssend Recv Sendrecv Probe Mprobe Mrecv Waitall Waitany Waitsome",
     "other functions tell the same": "Get_elements Status_get_* Status_set_*",
     "counts of types fit an int, or go by other types": "Type_*_c Op_create_c",
 }

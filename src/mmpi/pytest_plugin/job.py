@@ -136,6 +136,12 @@ class Job:
             if not self.ranks[number].ended:
                 self.deaths.append((number, seen))
 
+    @property
+    def first_death(self) -> tuple[int, Any]:
+        """The rank that died first, and how: as the ended job says, which knows who was only killed for it, else as seen."""
+        cause = self.process.cause if self.process is not None else None
+        return next((death for death in self.deaths if death[1] is cause), self.deaths[0])
+
     def complete(self, test: int) -> bool:
         """Have all ranks finished the test?"""
         return all(test in rank.finished for rank in self.ranks)

@@ -76,7 +76,7 @@ class Watch:
         if not job.deaths:
             text = [f"the job ended in this test: {job.status_text()}", *self._where()]
             return self._decide(self.test, text, job.ranks_in(self.test))
-        number, seen = job.deaths[0]
+        number, seen = job.first_death
         who, status = ranks_of([number], job.size), job.status_text() if seen.status is None else how_of(seen.status)
         if not job.ranks[number].ready:
             return self._not_started(f"{who} ended before its first test: {status}")
