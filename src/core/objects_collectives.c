@@ -248,8 +248,7 @@ static int comes(const Exchange *e, int i) { return origin(e, i) != e->rank && (
 /* does this rank send pieces to that one? */
 static int goes(const Exchange *e, int peer)
 {
-    if (peer == e->rank || e->noutgoing == 0) return 0;
-    return e->kind == GATHER ? peer == e->root : e->kind != SCATTER || e->rank == e->root;
+    return peer != e->rank && (e->kind == GATHER ? peer == e->root : sends(e, e->rank));
 }
 
 static int post_parts(Exchange *e, const Part *parts, int n, int source)

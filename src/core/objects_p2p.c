@@ -122,11 +122,17 @@ static int keep_stray(Context *context, MPI_Message *message, const MPI_Status *
     return MPI_Imrecv(stray->data, (int)bytes, MPI_BYTE, message, &stray->request);
 }
 
-static Stray *take_stray(const Context *context, int source, int tag)
+/* where the first of these is linked in; there is NULL if there is none */
+static Stray **find_stray(const Context *context, int source, int tag)
 {
     Stray **at = &strays;
     while (*at && ((*at)->context != context || (*at)->source != source || (*at)->tag != tag)) at = &(*at)->next;
-    Stray *stray = *at;
+    return at;
+}
+
+static Stray *take_stray(const Context *context, int source, int tag)
+{
+    Stray **at = find_stray(context, source, tag), *stray = *at;
     if (stray) *at = stray->next;
     return stray;
 }
@@ -217,19 +223,12 @@ static int make_room(Receiving *r, const MPI_Count *lengths)
     return 0;
 }
 
-static int is_stray(const Context *context, int source, int tag)
-{
-    const Stray *stray = strays;
-    while (stray && (stray->context != context || stray->source != source || stray->tag != tag)) stray = stray->next;
-    return stray != NULL;
-}
-
 /* is there something behind this claim? */
 static int believe(const Receiving *r, MPI_Count bytes, int tag, int *credible)
 {
     MPI_Status status;
     int source = r->work.status.MPI_SOURCE;
-    *credible = bytes <= TRUSTED || is_stray(r->work.context, source, tag);
+    *credible = bytes <= TRUSTED || *find_stray(r->work.context, source, tag) != NULL;
     return *credible ? 0 : MPI_Iprobe(source, tag, r->comm, credible, &status);
 }
 

@@ -215,10 +215,11 @@ enum { HUGE_PAGE = 1 << 21 };
 /* Fresh memory of these sizes comes from the system, page by page, which takes several times as long as to receive into
  * it. So a little of what was let go is kept for the next. */
 #if defined(__SANITIZE_ADDRESS__)       /* which wants to see every free */
-enum { LEAST_KEPT = 1 << 17, MOST_KEPT = 0, ALL_KEPT = 0, KEPT = 16 };
+enum { MOST_KEPT = 0 };
 #else
-enum { LEAST_KEPT = 1 << 17, MOST_KEPT = 1 << 24, ALL_KEPT = 1 << 25, KEPT = 16 };
+enum { MOST_KEPT = 1 << 24 };
 #endif
+enum { LEAST_KEPT = 1 << 17, ALL_KEPT = 1 << 25, KEPT = 16 };
 static struct { void *addr; size_t bytes; } kept[KEPT];                 /* the oldest first */
 static int nkept;
 static size_t all_kept;

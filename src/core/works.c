@@ -269,7 +269,6 @@ void sweep_works(void)
 
 static int is_settled(void *context)
 {
-    advance_works();
     lock_works();
     const Work *w = works;
     while (w && !(w->together && w->context == context)) w = w->next;
