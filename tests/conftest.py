@@ -126,7 +126,7 @@ class Leftovers:
 
     def found(self) -> list[str]:
         """All that is left, in words."""
-        memory = [f"shared memory {path}" for path in self.shared_memory() - self.before if not self.in_use(path)]
+        memory = [f"shared memory {path} {content(path)}" for path in self.shared_memory() - self.before if not self.in_use(path)]
         return self.processes() + sorted(memory) + sorted(self.files())
 
     def remove_segments(self) -> None:
@@ -138,7 +138,7 @@ class Leftovers:
 
     def close(self) -> list[str]:
         """Give the last ones a moment to end; then tell what is left, and tidy up."""
-        end = time.monotonic() + 5
+        end = time.monotonic() + job.STARTING + 5
         while (found := self.found()) and time.monotonic() < end:
             time.sleep(0.1)
             self.remove_segments()
@@ -148,6 +148,14 @@ class Leftovers:
             os.environ["TMPDIR"] = self.old_folder
         shutil.rmtree(self.folder, ignore_errors=True)
         return found
+
+
+def content(path: Path) -> str:
+    """What lies in a folder."""
+    try:
+        return " ".join(sorted(os.listdir(path)))
+    except OSError:
+        return ""
 
 
 LEFTOVERS = pytest.StashKey[Leftovers]()

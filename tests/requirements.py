@@ -6,6 +6,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -19,13 +20,21 @@ MPI_FILES = {  # each must be in the prefix; one with a leading "-" must not
     "debian-mpich": (f"{DEBIAN_LIB}/libmpich.so.12", "bin/mpiexec.mpich"),
     "debian-openmpi": (f"{DEBIAN_LIB}/libmpi.so.40", "bin/mpiexec.openmpi"),
 }
+BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
+
+SPECIAL = {  # a program, and a command that works where it can be used
+    "netns": ("ip", "unshare --net --uts --ipc --mount --pid --fork ip link set lo up".split()),
+    "slurm": ("srun", ["sinfo"]),
+}
 
 
 def need(name: str) -> Path:
     """Return the prefix of an MPI (a name of MPI_FILES), else the file of a Python module or of a program.
 
     An MPI is looked for where MMPI_TEST_MPICH, MMPI_TEST_IMPI, ... say, and in the environment of this Python;
-    Debian's are in /usr. If it is not there, the calling test is skipped, or fails where MMPI_REQUIRE lists the name.
+    Debian's are in /usr. "netns" is the right to make hosts of namespaces, "slurm" one that runs, "browser" a Chromium and what
+    drives it. If it is not there, the
+    calling test is skipped, or fails where MMPI_REQUIRE lists the name.
     """
     found = _find(name)
     if found is None:
@@ -37,6 +46,14 @@ def need(name: str) -> Path:
 
 
 def _find(name: str) -> Path | None:
+    if name == "browser":
+        programs = (shutil.which(program) for program in BROWSERS) if importlib.util.find_spec("playwright") else ()
+        return next((Path(program) for program in programs if program), None)
+    if name in SPECIAL:
+        program, words = SPECIAL[name]
+        found = shutil.which(program)
+        works = found and shutil.which(words[0]) and subprocess.run(words, capture_output=True, check=False).returncode == 0
+        return Path(found) if found and works else None
     files = MPI_FILES.get(name)
     if files is None:
         spec = importlib.util.find_spec(name) if name.isidentifier() else None

@@ -866,8 +866,9 @@ def test_missing_at_the_root(comm):
 
 
 def test_a_strided_array_and_a_read_only_receive_buffer(comm):
-    with raises(ValueError, BufferError, TypeError, text="contiguous"):
-        comm.Bcast(np.zeros(8)[::2])
+    every_second = np.full(8, float(comm.rank))
+    comm.Bcast(every_second[::2])
+    assert every_second.tolist() == [0.0, comm.rank] * 4
     with raises(ValueError, BufferError, TypeError, text="(?i)recvbuf.*(read.?only|writ)"):
         comm.Allreduce(np.zeros(1), np.zeros(1).tobytes())
 

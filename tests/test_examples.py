@@ -243,3 +243,45 @@ def test_heat_cannot_write(tmp_path: Path) -> None:
     status, out, err = run(2, "heat.py", "--n", "9", "--png", tmp_path / "no" / "folder.png")
     assert status == 2 and "9 x 9 points" in out
     assert err.count("No such file or directory") == 1 and "Traceback" not in err
+
+
+# onesided.py
+
+
+def mandelbrot(width: int, height: int) -> str:
+    """Return the picture of onesided.py, point by point."""
+    lines = []
+    for row in range(height):
+        line = ""
+        for column in range(width):
+            c, z, turns = complex(-2.2 + 3 * column / (width - 1), -1.2 + 2.4 * row / (height - 1)), 0j, 0
+            while turns < 1000 and abs(z) < 2:
+                z, turns = z * z + c, turns + 1
+            line += " .:-=+*#%@"[int(math.log2(turns + 1))]
+        lines.append(line + "\n")
+    return "".join(lines)
+
+
+@RANKS
+def test_onesided(n: int) -> None:
+    pytest.importorskip("numpy")
+    status, out, err = run(n, "onesided.py", "40", "15")
+    assert status == 0, err
+    wrong = sum(a != b for a, b in zip(out, mandelbrot(40, 15), strict=True))
+    assert wrong <= 6, out  # at the very edge, the last bit decides
+    least, most = map(int, re.findall(rf"15 rows, drawn by {n} rank\(s\): (\d+) to (\d+) each", err)[0])
+    assert least <= 15 / n <= most
+
+
+# parallel_io.py
+
+
+@RANKS
+@pytest.mark.parametrize("shape", [(50, 30), (3, 7), (1, 1)])
+def test_parallel_io(n: int, shape: tuple[int, int], tmp_path: Path) -> None:
+    np = pytest.importorskip("numpy")
+    path = tmp_path / "matrix"
+    out = good(n, "parallel_io.py", path, *map(str, shape))
+    matrix = np.fromfunction(lambda i, j: i * 1000 + j, shape)
+    assert path.read_bytes() == matrix.tobytes()
+    assert out == f"{n} rank(s) wrote {matrix.nbytes:,} bytes by rows and read them by columns: the same\n"

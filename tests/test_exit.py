@@ -271,7 +271,7 @@ def test_the_same_under_plain_mpiexec(last_words, status):
     env = {
         "OMPI_ALLOW_RUN_AS_ROOT": "1",
         "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
-        "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
+        "PRTE_MCA_rmaps_default_mapping_policy": "slot:oversubscribe",
     }
     code = START + f"if rank == 1:\n    {last_words}\n" + ("mmpi.WORLD.Barrier()" if status else "")
     result = run(str(mpiexec), "-n", "3", sys.executable, "-c", code, env=env)

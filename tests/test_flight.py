@@ -4,10 +4,12 @@
 import os
 import re
 import shlex
+import shutil
 import struct
 import sys
 import threading
 import time
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,10 +18,12 @@ import pytest
 
 from jobs import job, lines, run, serial
 from mmpi import MPI
+from mmpi import job as job_folder
 
 FUNCTIONS = Path(__file__).parent.parent / "src/core/abi/functions.h"
 HEAD = struct.Struct("<8s10iq256s512si")
-CALL = struct.Struct("<6Q4q9i12x")
+KNOWN = 256 * 128  # communicators
+CALL = struct.Struct("<6Q5q9i4x")
 RING_HEAD = struct.Struct("<Q4i13Q")
 NONE = -(2**31)  # an integer that a call has not
 EMPTY, INSIDE, DONE = range(3)
@@ -40,6 +44,7 @@ class Call:
     bytes: int
     count: int
     got_bytes: int
+    polling: int
     operation: str
     peer: int
     tag: int
@@ -62,7 +67,9 @@ class Record:
         return self.rings[pid][-1] if self.rings.get(pid) else None
 
 
+EXTENSIONS = FUNCTIONS.with_name("extensions.h")
 NAMES = ["MPI_" + name for name in re.findall(r"^MPI\([^,]+, (\w+),", FUNCTIONS.read_text(), re.MULTILINE)]
+NAMES += ["MPIX_" + name for name in re.findall(r"^MPIX\([^,]+, (\w+),", EXTENSIONS.read_text(), re.MULTILINE)]
 
 
 def page_of(pid):
@@ -76,17 +83,17 @@ def page_of(pid):
 def read(pid):
     data = page_of(pid).read_bytes()
     magic, version, size, threads, ring, *rest = HEAD.unpack_from(data)
-    assert magic == b"mmpi-fly" and version == 1
+    assert magic == b"mmpi-fly" and version == 2
     names = ("pid", "rank", "size", "initialized", "finalized", "status", "started", "host", "library", "operations")
     head = dict(zip(names, rest, strict=True))
     rings = {}
     for i in range(threads):
-        at = size + i * (RING_HEAD.size + ring * CALL.size)
+        at = size + KNOWN + i * (RING_HEAD.size + ring * CALL.size)
         calls, thread, *_ = RING_HEAD.unpack_from(data, at)
         entries = []
         for number in range(max(0, calls - ring), calls):
             values = list(CALL.unpack_from(data, at + RING_HEAD.size + number % ring * CALL.size))
-            values[10] = NAMES[values[10]]
+            values[11] = NAMES[values[11]]
             entries.append(Call(*values))
         rings[thread] = entries
     return Record(head, rings)
@@ -139,6 +146,20 @@ def test_a_send_and_a_receive():
     assert sent.operation.startswith("MPI_Send") and sent.state == DONE and sent.rc == 0
     assert started.operation.startswith("MPI_Irecv") and (started.peer, started.tag, started.bytes) == (0, 5, 80)
     assert waited.operation == "MPI_Wait" and waited.request == started.sequence
+
+
+@on_ranks
+def test_the_bytes_of_a_datatype_with_gaps_are_those_that_travel():
+    comm, column = MPI.COMM_SELF, MPI.DOUBLE.Create_vector(5, 1, 100).Commit()
+    request = comm.Irecv(np.zeros(50), 0, 6)
+    comm.Send([np.zeros((5, 100)), 1, column], 0, 6)
+    assert (mine().bytes, mine().count) == (40, 1)
+    request.Wait()
+    comm.Alltoallv([np.zeros((5, 100)), [1], [0], column], [np.zeros(5), [5]])
+    assert mine().bytes == 40
+    comm.Alltoallw([np.zeros((5, 100)), [column]], [np.zeros((5, 100)), [column]])
+    assert mine().bytes == 40
+    column.Free()
 
 
 @on_ranks
@@ -289,11 +310,12 @@ def test_the_folder_goes_also_when_the_job_fails(last_words):
 
 
 ALIVE = "import mmpi; print(mmpi.init()); mmpi.SELF.Barrier()"
+NO_CHILD = {"MMPI_RANK": ""}  # this process has initialized MPI, and children of ranks forget the folder
 
 
 @pytest.mark.parametrize("folder", ["/proc/no/such/folder", "/proc", "/dev/null", ""])
 def test_a_record_that_cannot_be_a_file_stays_private(folder):
-    result = serial(ALIVE, env={"MMPI_JOB_DIR": folder})
+    result = serial(ALIVE, env={"MMPI_JOB_DIR": folder} | NO_CHILD)
     assert lines(result) == ["(0, 1)"] and result.stderr == ""
 
 
@@ -302,17 +324,38 @@ def test_a_folder_that_others_may_write_in_is_not_trusted(tmp_path):
     folder.mkdir()
     folder.chmod(0o777)
     lines(
-        serial(
-            ALIVE + "; import os; assert not os.listdir(os.environ['MMPI_JOB_DIR'])", env={"MMPI_JOB_DIR": str(folder)}
-        )
+        serial(ALIVE + f"; import os; assert not os.listdir({str(folder)!r})", env={"MMPI_JOB_DIR": str(folder)} | NO_CHILD)
     )
 
 
 def test_a_full_file_system_kills_nobody(tmp_path):
     """A page without blocks behind it would be answered by SIGBUS at the first call."""
-    mount = f"mount -t tmpfs -o size=64k,mode=700 none {shlex.quote(str(tmp_path))}"
+    mount = f"mount -t tmpfs -o size=4k,mode=700 none {shlex.quote(str(tmp_path))}"
     if run("unshare", "-m", "sh", "-c", mount).returncode:
         pytest.skip("needs the right to mount a small file system")
     program = shlex.join([sys.executable, "-c", ALIVE])
-    result = run("unshare", "-m", "sh", "-c", f"{mount} && {program}", env={"MMPI_JOB_DIR": str(tmp_path)})
+    result = run("unshare", "-m", "sh", "-c", f"{mount} && {program}", env={"MMPI_JOB_DIR": str(tmp_path)} | NO_CHILD)
     assert lines(result) == ["(0, 1)"] and result.stderr == ""
+
+
+@pytest.mark.parametrize("names", [["2147483646.page"], ["2147483646.stack"], ["2147483646.page", "2147483646.stack"]])
+def test_what_killed_ranks_left_is_swept(names):
+    folder = Path(f"/dev/shm/mmpi-{os.getuid()}-{uuid.uuid4().hex[:8]}")
+    folder.mkdir(mode=0o700)
+    for name in names:
+        (folder / name).touch()
+    job_folder.sweep()
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("names", [[], ["run", "2147483646.page"], [f"{os.getpid()}.stack", "2147483646.page"]])
+def test_what_may_be_in_use_stays(names):
+    folder = Path(f"/dev/shm/mmpi-{os.getuid()}-{uuid.uuid4().hex[:8]}")
+    folder.mkdir(mode=0o700)
+    for name in names:
+        (folder / name).touch()
+    try:
+        job_folder.sweep()
+        assert sorted(path.name for path in folder.iterdir()) == sorted(names)
+    finally:
+        shutil.rmtree(folder)

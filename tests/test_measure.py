@@ -102,6 +102,13 @@ def test_batches_are_just_long_enough() -> None:
     assert 2e6 <= 10 * result.timings["fast"].iterations < 4e6
 
 
+def test_single_batches_are_one_iteration_and_run_no_oftener_than_asked() -> None:
+    fake = Fake()
+    result = measure(Case("work", [fake.contender("fast", 10), fake.contender("slow", 5e6)]), repeat=3, clock=fake.clock, single=True)
+    assert [timing.iterations for timing in result.timings.values()] == [1, 1]
+    assert [n for name, n in fake.diary if name == "slow"] == [1] * 4, "once to look at the answer, three rounds"
+
+
 def test_an_interruption_does_not_make_batches_short() -> None:
     fake = Fake()
     case = Case("work", [fake.contender("a", 100, at_0=10**7, at_1=10**7, at_2=10**7, at_4=10**7)])

@@ -86,10 +86,38 @@ STRIDED = {
 @pytest.mark.parametrize("make", STRIDED.values(), ids=STRIDED)
 @pytest.mark.parametrize(("argument", "writes", "call"), ALL)
 def test_strided(argument, writes, call, make):
-    error = refused(BufferError, argument, call=lambda: call(make()))
-    if not writes:
-        assert "contiguous" in told(error)
-    refused(BufferError, argument, call=lambda: call([make(), 1, MPI.DOUBLE]))
+    """Arrays with gaps are taken as they are, but not for items of another type, and nothing else is."""
+    if isinstance(make(), memoryview):
+        error = refused(BufferError, argument, call=lambda: call(make()))
+        assert writes or "contiguous" in told(error)
+    refused(BufferError, argument, call=lambda: call([make(), 1, MPI.INT]))
+
+
+@pytest.mark.parametrize(("argument", "writes", "call"), ALL)
+def test_counts_of_an_array_with_gaps(argument, writes, call):
+    """What would a count of a block count, items or rows? One of a column is clear, but must not be too large."""
+    block, column = np.zeros((4, 4))[:2, :2], np.zeros((4, 4))[:, 1]
+    refused(ValueError, argument, "one piece", call=lambda: call([block, 1]))
+    refused(ValueError, argument, "one piece", call=lambda: call([block, (1, 1), MPI.DOUBLE]))
+    refused(ValueError, argument, "too few", call=lambda: call([column, 5]))
+    refused(ValueError, argument, "too few", call=lambda: call([column[::-1], (3, 2), MPI.DOUBLE]))
+
+
+@pytest.mark.parametrize(("argument", "writes", "call"), ALL)
+def test_python_objects(argument, writes, call):
+    refused(TypeError, argument, "lower-case", call=lambda: call(np.array([None, {}])))
+    refused(TypeError, argument, "lower-case", call=lambda: call(np.zeros(3, [("a", "i4"), ("b", "O")])))
+
+
+@pytest.mark.parametrize(("argument", "call"), RECEIVERS)
+def test_items_in_one_place(argument, call):
+    stuck = np.lib.stride_tricks.as_strided(np.zeros(1), (3,), (0,))
+    refused(BufferError, argument, "one place", call=lambda: call(stuck))
+
+
+@pytest.mark.parametrize("spec", [[None, [0]], [[0], None], [None, None]])
+def test_all_of_memory_without_counts_or_displacements(spec):
+    refused(ValueError, "sendbuf", "BOTTOM", call=lambda: SELF.Alltoallw([MPI.BOTTOM, *spec, [MPI.BYTE]], [bytearray(4), [0], [0], [MPI.BYTE]]))
 
 
 NO_BUFFERS = {
@@ -219,17 +247,8 @@ def test_bottom_needs_count_and_type(argument, writes, call):
         refused((TypeError, ValueError), argument, call=lambda spec=spec: call(spec))
 
 
-# What needs a derived type: the error says what the items are.
+# What is no array of NumPy, whose items have no MPI type: the error says what they are.
 ODD_ITEMS = {
-    "big-endian-f8": lambda: np.zeros(2, ">f8"),
-    "big-endian-i2": lambda: np.zeros(2, ">i2"),
-    "big-endian-c16": lambda: np.zeros(2, ">c16"),
-    "structured": lambda: np.zeros(2, "i4,f8"),
-    "bytes": lambda: np.zeros(2, "S4"),
-    "text": lambda: np.zeros(2, "U4"),
-    "void": lambda: np.zeros(2, "V4"),
-    "objects": lambda: np.zeros(2, "O"),
-    "dates": lambda: np.zeros(2, "M8[s]"),
     "ctypes-structure": lambda: type("S", (ctypes.Structure,), {"_fields_": [("a", ctypes.c_int), ("b", ctypes.c_double)]})(),
     "ctypes-big-endian": lambda: (ctypes.c_int32.__ctype_be__ * 2)(),
     "ctypes-pointers": lambda: (ctypes.c_char_p * 2)(),
@@ -241,7 +260,7 @@ ODD_ITEMS = {
 def test_items_without_an_mpi_type(argument, writes, call, make):
     error = refused((TypeError, BufferError), argument, call=lambda: call(make()))
     if isinstance(error, BufferError):  # an exporter that does not even describe its items
-        assert "'M'" in told(error)
+        assert "'>" in told(error)
     else:
         assert "datatype" in told(error)
 
@@ -572,7 +591,14 @@ def test_detach_without_attach():
         pass
 
 
-def test_nothing_is_left_behind():
-    """After all the refused calls above: no frame and no view of a buffer is alive. The last test of this module."""
+@pytest.fixture(scope="module", autouse=True)
+def alive_before():
+    """Frames and views that were alive before the first test here."""
     gc.collect()
-    assert MPI._counters() == (0, 0)
+    return MPI._counters()
+
+
+def test_nothing_is_left_behind(alive_before):
+    """After all the refused calls above: no frame and no view of a buffer more than before. The last test of this module."""
+    gc.collect()
+    assert all(now <= then for now, then in zip(MPI._counters(), alive_before, strict=True))

@@ -671,6 +671,7 @@ def test_a_grid(comm, call):
     grid.Free()
 
 
+@pytest.mark.slow
 @pytest.mark.mmpi(n=[2], timeout=120)
 def test_communicators_are_not_used_up(comm):
     """Each copy that moves a large object has a hidden one of its own, and libraries have about 2000 in all."""

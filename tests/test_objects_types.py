@@ -787,10 +787,11 @@ def test_released_memoryview(comm):
 
 
 library = pytest.mark.mmpi(n=[1, 3])  # each rank takes seconds to import one
+ROWS = [0, 10, 5_000, pytest.param(100_000, marks=pytest.mark.slow)]  # the libraries' own comparison of many is slow
 
 
 @library
-@pytest.mark.parametrize("count", [0, 10, 100_000])
+@pytest.mark.parametrize("count", ROWS)
 def test_pandas(count, comm):
     pandas = pytest.importorskip("pandas")
 
@@ -812,7 +813,7 @@ def test_pandas(count, comm):
 
 
 @library
-@pytest.mark.parametrize("count", [0, 10, 100_000])
+@pytest.mark.parametrize("count", ROWS)
 def test_arrow(count, comm):
     pyarrow = pytest.importorskip("pyarrow")
 

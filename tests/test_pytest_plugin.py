@@ -115,6 +115,41 @@ def test_one_job_for_a_module_and_n(run):
     assert len(set(run.lines("pids"))) == 3
 
 
+@pytest.mark.parametrize("share", ["module", "session"])
+def test_modules_that_share_jobs(run, share):
+    """A crash costs a shared job too, and what comes after it in other modules runs in a fresh one."""
+    run.pytester.makeini(f"[pytest]\nmmpi_share = {share}")
+    module = """
+        pytestmark = pytest.mark.mmpi(n=[1, 2])
+
+        def test_pid():
+            with open("pids", "a") as file:
+                file.write(f"{SIZE} {RANK} {os.getpid()}\\n")
+        """
+    run.pytester.makepyfile(test_b=PRELUDE + dedent(module))
+    run.pytester.makepyfile(test_c=PRELUDE + dedent(module + """
+        def test_crash():
+            if SIZE == 2 and RANK == 1:
+                os._exit(3)
+        """))
+    run.pytester.makepyfile(test_d=PRELUDE + dedent(module))
+    result = run(module, "-v", "test_b.py", "test_c.py", "test_d.py", "test_it.py")
+    result.assert_outcomes(passed=9, failed=1)
+    order = [line.split()[0] for line in result.outlines if "::test_pid" in line and ("PASSED" in line or "FAILED" in line)]
+    by_n = [f"test_{module}.py::test_pid[n={n}]" for n in (1, 2) for module in ("b", "c", "d", "it")]
+    by_module = [f"test_{module}.py::test_pid[n={n}]" for module in ("b", "c", "d", "it") for n in (1, 2)]
+    assert order == (by_n if share == "session" else by_module)
+    # one job of one rank, two jobs of two; else one job for each module and n
+    assert len(set(run.lines("pids"))) == (1 + 2 + 2 if share == "session" else 4 * 3)
+
+
+def test_whom_to_share_with_is_checked(run):
+    run.pytester.makeini("[pytest]\nmmpi_share = folder")
+    result = run("def test_a(): pass")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*mmpi_share: expected module or session, not 'folder'*"])
+
+
 def test_default_n(run):
     run.pytester.makeini("[pytest]\nmmpi_n = 3, 1")
     result = run("""

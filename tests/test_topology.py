@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Cartesian topologies against plain arithmetic."""
+"""Topologies against plain arithmetic."""
 
 import itertools
 import math
@@ -192,3 +192,137 @@ def test_ranks_and_directions_outside_the_grid(call):
 
 def test_coordinates_are_only_for_grids():
     assert not hasattr(MPI.COMM_WORLD, "Get_coords")
+
+
+# --- graphs -------------------------------------------------------------------------------------------------
+
+
+def star(size):
+    """Node 0 has all others as neighbors, as index and edges."""
+    lists = [list(range(1, size))] + [[0]] * (size - 1)
+    return list(itertools.accumulate(map(len, lists))), [edge for edges in lists for edge in edges]
+
+
+@pytest.mark.parametrize("leading", [[], [0]], ids=["MPI's index", "index with a zero"])
+def test_a_graph_that_all_know(leading):
+    comm = MPI.COMM_WORLD
+    index, edges = star(comm.size)
+    graph = comm.Create_graph(leading + index, edges) if edges else comm.Create_graph([1], edges := [0])
+    index = index if comm.size > 1 else [1]
+    own = edges[index[comm.rank - 1] if comm.rank else 0 : index[comm.rank]]
+    assert type(graph) is MPI.Graphcomm and graph.is_topo and graph.Get_topology() == MPI.GRAPH
+    assert graph.dims == graph.Get_dims() == (comm.size, len(edges)) == (graph.nnodes, graph.nedges)
+    assert graph.topo == graph.Get_topo() == (index, edges) == (graph.index, graph.edges)
+    assert graph.neighbors == graph.Get_neighbors(comm.rank) == own
+    assert graph.nneighbors == graph.Get_neighbors_count(comm.rank) == len(own)
+    assert graph.degrees == (len(own), len(own)) and graph.inoutedges == (own, own)
+    with pytest.raises(MPI.Exception):
+        graph.Get_neighbors(comm.size)
+    graph.Free()
+
+
+def test_a_graph_of_which_each_knows_its_neighbors():
+    comm = MPI.COMM_WORLD
+    left, right = (comm.rank - 1) % comm.size, (comm.rank + 1) % comm.size
+    graph = comm.Create_dist_graph_adjacent([left, comm.rank], [right, comm.rank])
+    assert type(graph) is MPI.Distgraphcomm and graph.topology == MPI.DIST_GRAPH
+    assert graph.Get_dist_neighbors_count() == (2, 2, False)
+    assert graph.Get_dist_neighbors() == ([left, comm.rank], [right, comm.rank], None)
+    assert (graph.indegree, graph.outdegree, graph.inedges, graph.outedges) == (
+        2,
+        2,
+        [left, comm.rank],
+        [right, comm.rank],
+    )
+    graph.Free()
+    graph = comm.Create_dist_graph_adjacent([left], [right], [comm.rank + 5], [right + 5])
+    assert graph.Get_dist_neighbors() == ([left], [right], ([comm.rank + 5], [right + 5]))
+    graph.Free()
+
+
+def test_a_graph_that_one_process_describes():
+    comm = MPI.COMM_WORLD
+    index, edges = star(comm.size)
+    degrees = [b - a for a, b in itertools.pairwise([0, *index])]
+    described = (range(comm.size), degrees, edges, np.arange(len(edges)) + 1) if comm.rank == 0 else ([], [], [], [])
+    graph = comm.Create_dist_graph(*described)
+    sources, destinations, weights = graph.Get_dist_neighbors()
+    assert sorted(sources) == sorted(destinations) == (list(range(1, comm.size)) if comm.rank == 0 else [0])
+    assert weights is not None and [len(w) for w in weights] == [len(sources), len(destinations)]
+    graph.Free()
+
+
+def test_processes_without_neighbors():
+    for nothing in ([], None):
+        graph = MPI.COMM_WORLD.Create_dist_graph_adjacent(nothing, nothing)
+        assert graph.Get_dist_neighbors() == ([], [], None) and graph.degrees == (0, 0)
+        graph.Free()
+    graph = MPI.COMM_WORLD.Create_dist_graph_adjacent([], [], MPI.WEIGHTS_EMPTY, MPI.WEIGHTS_EMPTY)
+    assert graph.Get_dist_neighbors_count() == (0, 0, True)
+    graph.Free()
+
+
+@pytest.mark.parametrize("periods", [None, True])
+def test_maps_name_the_rank_that_reorder_gives(periods):
+    comm = MPI.COMM_WORLD
+    cart = comm.Create_cart([comm.size], periods, reorder=True)
+    assert comm.Cart_map([comm.size], periods) == cart.rank
+    cart.Free()
+    index, edges = star(comm.size) if comm.size > 1 else ([1], [0])
+    graph = comm.Create_graph(index, edges, reorder=True)
+    assert comm.Graph_map(index, edges) == graph.rank
+    graph.Free()
+
+
+def test_edges_of_a_grid_end_at_its_border():
+    cart = MPI.COMM_WORLD.Create_cart([MPI.COMM_WORLD.size, 1], [False, True])
+    low, high = cart.Shift(0, 1)
+    assert cart.inedges == cart.outedges == [low, high, cart.rank, cart.rank]
+    cart.Free()
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "Create_graph([2, 1], [0])",
+        "Create_graph([1], [0, 0])",
+        "Create_graph([], [0])",
+        "Create_dist_graph_adjacent([0], [], [1, 2])",
+        "Create_dist_graph_adjacent([0], [0], MPI.WEIGHTS_EMPTY, MPI.WEIGHTS_EMPTY)",
+        "Create_dist_graph_adjacent([], [], 5, None)",
+        "Create_dist_graph([0], [1, 1], [0, 0])",
+        "Create_dist_graph([0], [2], [0])",
+        "Create_dist_graph([0], [1], [0], [1, 2])",
+    ],
+)
+def test_graphs_that_contradict_themselves(call):
+    with pytest.raises(ValueError, match=call.split("(")[0]):
+        eval(f"MPI.COMM_WORLD.{call}")
+
+
+def test_an_edge_to_nowhere():
+    with pytest.raises(MPI.Exception):
+        MPI.COMM_SELF.Create_graph([1], [7])
+
+
+def test_objects_of_the_wrong_class():
+    cart = MPI.COMM_SELF.Create_cart([1])
+    graph = MPI.COMM_SELF.Create_graph([1], [0])
+    for wrong in (MPI.Graphcomm, MPI.Distgraphcomm, MPI.Intercomm):
+        with pytest.raises(TypeError, match="Cartcomm"):
+            wrong(cart)
+    with pytest.raises(TypeError, match="Topocomm"):
+        MPI.Topocomm(MPI.COMM_SELF)
+    assert MPI.Intracomm(cart) == MPI.Cartcomm(cart) == MPI.Topocomm(cart) == cart
+    assert MPI.Topocomm(MPI.COMM_NULL) == MPI.COMM_NULL
+    cart.Free()
+    graph.Free()
+
+
+def test_a_handle_gives_an_object_of_its_class():
+    cart = MPI.COMM_WORLD.Create_cart([MPI.COMM_WORLD.size])
+    assert type(MPI.Comm.fromhandle(cart.handle)) is MPI.Cartcomm
+    assert type(MPI.Intracomm.fromhandle(cart.handle)) is MPI.Intracomm
+    with pytest.raises(TypeError, match="Cartcomm"):
+        MPI.Graphcomm.fromhandle(cart.handle)
+    cart.Free()

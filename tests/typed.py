@@ -89,7 +89,7 @@ def results(comm: MPI.Intracomm) -> None:
     block.Free()
 
 
-def add(a: memoryview, b: memoryview, datatype: MPI.Datatype) -> None:
+def add(a: MPI.buffer, b: MPI.buffer, datatype: MPI.Datatype) -> None:
     """A function for Op.Create."""
 
 

@@ -101,7 +101,7 @@ int blame(const Frame *frame, const char *argument)
 {
     PyObject *type, *value, *trace;
     PyErr_Fetch(&type, &value, &trace);
-    if (type == PyExc_TypeError || type == PyExc_ValueError || type == PyExc_OverflowError || type == PyExc_BufferError) {
+    if (type == PyExc_TypeError || type == PyExc_ValueError || type == PyExc_OverflowError || type == PyExc_BufferError || type == PyExc_KeyError) {
         PyErr_Format(type, "%s(%s): %s: %S", frame->signature->name, frame->signature->text, argument, value ? value : Py_None);
         Py_XDECREF(type);
         Py_XDECREF(value);
@@ -155,6 +155,7 @@ void open_frame(Frame *frame, const Signature *signature)
 {
     frame->signature = signature;
     frame->nviews = frame->nheld = frame->nmemory = frame->ntypes = 0;
+    frame->copies = NULL;
 }
 
 static void free_types(Frame *frame)
@@ -176,8 +177,19 @@ void release_objects(Frame *frame)
 void close_frame(Frame *frame)
 {
     release_objects(frame);
+    Py_CLEAR(frame->copies);
     while (frame->nmemory) PyMem_Free(frame->memory[--frame->nmemory]);
     if (frame->ntypes) free_types(frame);
+}
+
+int bring_back(Frame *frame)
+{
+    if (!frame->copies) return 0;
+    PyObject *devices = PyImport_ImportModule("mmpi.devices"), *done = devices ? PyObject_CallMethod(devices, "from_host", "O", frame->copies) : NULL;
+    Py_XDECREF(devices);
+    Py_XDECREF(done);
+    Py_CLEAR(frame->copies);
+    return done ? 0 : RAISED;
 }
 
 Frame *new_frame(void)
@@ -222,6 +234,8 @@ Frame *evacuate(Frame *old)
     frame->nmemory = old->nmemory;
     frame->ntypes = old->ntypes;
     old->nheld = old->nmemory = old->ntypes = 0;
+    frame->copies = old->copies;
+    old->copies = NULL;
     return frame;
 }
 
@@ -280,6 +294,15 @@ int to_count(Frame *frame, PyObject *value, void *target)
     return 0;
 }
 
+int to_size(Frame *frame, PyObject *value, void *target)
+{
+    (void)frame;
+    long long number;
+    if (to_number(value, large_counts ? LLONG_MIN : INT_MIN, large_counts ? LLONG_MAX : INT_MAX, &number)) return -1;
+    *(MPI_Count *)target = (MPI_Count)number;
+    return 0;
+}
+
 int to_aint(Frame *frame, PyObject *value, void *target)
 {
     (void)frame;
@@ -329,9 +352,17 @@ int to_ints(Frame *frame, PyObject *value, void *target)
     return (ints->at = to_items(frame, value, to_int, sizeof(int), &ints->count)) ? 0 : -1;
 }
 
+int to_sizes(Frame *frame, PyObject *value, void *target)
+{
+    Sizes *sizes = target;
+    if (large_counts) sizes->at = to_items(frame, value, to_count, sizeof(MPI_Count), &sizes->count);
+    else sizes->at = to_items(frame, value, to_int, sizeof(int), &sizes->count);
+    return sizes->at ? 0 : -1;
+}
+
 int to_aints(Frame *frame, PyObject *value, void *target)
 {
-    Aints *aints = target;
+    Sizes *aints = target;
     return (aints->at = to_items(frame, value, to_aint, sizeof(MPI_Aint), &aints->count)) ? 0 : -1;
 }
 

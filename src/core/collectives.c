@@ -1,27 +1,5 @@
-/* Collectives (MPI 5.0, chapter 6): each operation blocking and nonblocking from one preparation. */
+/* Collectives (MPI 5.0, chapter 6): each operation blocking, nonblocking and persistent from one preparation. */
 #include "core.h"
-
-typedef struct { Buffer in, out; int root; MPI_Op op; } Collective;
-#define PREPARE(name) static int prepare_##name(Comm *self, Signature *signature, Frame *frame, Collective *c, ARGS)
-#define NOTED NOTE(ALL(self), MOVES(c.in), .root = c.root, .op = c.op)
-
-/* FAMILY(Bcast, Ibcast, preparation, "buf, root=0", "What it does.", arguments of MPI_Bcast_c) */
-#define FAMILY(name, iname, prepare, text, doc, ...)                                                      \
-    METHOD(Comm, name, text, doc)                                                                         \
-    {                                                                                                     \
-        Frame frame; Collective c = {.root = NONE, .op = MPI_OP_NULL};                                    \
-        int rc = prepare(self, signature, &frame, &c, args, nargs, kwnames);                              \
-        if (!rc) COLLECT_C(rc, &frame, NOTED, self, MPI_##name, MPI_##iname, __VA_ARGS__, self->handle);  \
-        return finish(&frame, rc);                                                                        \
-    }                                                                                                     \
-    METHOD(Comm, iname, text, "Start to: " doc)                                                           \
-    {                                                                                                     \
-        Collective c = {.root = NONE, .op = MPI_OP_NULL}; int rc = RAISED;                                \
-        Request *r = new_request(new_frame());                                                            \
-        if (!r || prepare(self, signature, r->frame, &c, args, nargs, kwnames)) return started(r, rc);    \
-        CALL_C(rc, NOTED, MPI_##iname, __VA_ARGS__, self->handle, &r->handle);                            \
-        return started(r, rc);                                                                            \
-    }
 
 /* --- who sends to whom ------------------------------------------------------------------------------------ */
 
@@ -44,7 +22,8 @@ static int is_idle(const Comm *self, int root) { return is_inter(self) && root =
 
 static void in_place(Buffer *b, const Buffer *other)
 {
-    *b = (Buffer){.addr = MPI_IN_PLACE, .count = other->count, .bytes = other->bytes, .type = other->type};
+    *b = *other;
+    b->addr = MPI_IN_PLACE;
 }
 
 /* the send side of an operation that allows IN_PLACE there */
@@ -54,15 +33,39 @@ static int send_or_in_place(Frame *frame, PyObject *object, int blocks, Collecti
     return to_buffer(frame, "sendbuf", object, TO_READ, blocks, &c->in);
 }
 
-/* MPI refuses to add items of a derived type, which is what stands for a count beyond int */
-static int numbers(const Frame *frame)
+/* --- what can be reduced ----------------------------------------------------------------------------------- */
+
+static void *behind(void *addr, MPI_Count bytes) { return addr == MPI_IN_PLACE || !addr ? addr : (char *)addr + bytes; }
+
+/* the next of a reduction that goes in chunks, since the library counts with ints */
+int next_chunk(Collective *c)
 {
-    if (!frame->ntypes) return 0;
-    PyErr_SetString(PyExc_OverflowError, "more items than this MPI library can reduce at once: it has no large-count functions");
-    return RAISED;
+    MPI_Count done = c->in.count;
+    MPI_Aint lb, extent;
+    if (!c->left) return 0;
+    MPI_Type_get_extent(c->in.item, &lb, &extent);
+    c->in.addr = behind(c->in.addr, done * extent);
+    c->out.addr = behind(c->out.addr, done * extent);
+    c->in.count = c->out.count = c->left < CHUNK ? c->left : CHUNK;
+    c->left -= c->in.count;
+    return 1;
 }
 
-typedef int (*Form)(Frame *, const char *, PyObject *, int, int, Buffer *);     /* to_buffer, to_blocks, to_wblocks */
+int in_chunks(const Collective *c)
+{
+    if (c->left) PyErr_SetString(PyExc_OverflowError, "more items than this MPI library can reduce at once: it has no large-count functions. The blocking method takes them");
+    return c->left != 0;
+}
+
+/* can it be reduced? What is done item by item can be done in chunks */
+static int itemwise(const Frame *frame, Collective *c)
+{
+    if (!c->in.items || c->in.form == GAPS) return reducible(frame, "sendbuf", &c->in, c->op);
+    c->in.type = c->out.type = c->in.item;
+    c->in.count = c->out.count = CHUNK;
+    c->left = c->in.items - CHUNK;
+    return 0;
+}
 
 /* --- from and to one root --------------------------------------------------------------------------------- */
 
@@ -70,7 +73,7 @@ PREPARE(bcast)
 {
     PyObject *buf;
     c->root = 0;
-    if (PARSE(frame, to_object, &buf, to_int, &c->root) || usable(self)) return RAISED;
+    if (PARSE(frame, to_object, &buf, to_int, &c->root, to_info, &c->info) || usable(self)) return RAISED;
     if (is_idle(self, c->root)) { no_buffer(&c->in); return 0; }
     return to_buffer(frame, "buf", buf, is_root(self, c->root) ? TO_READ : TO_WRITE, 1, &c->in);
 }
@@ -82,7 +85,7 @@ static int prepare_gathering(Comm *self, Signature *signature, Frame *frame, Col
     c->root = 0;
     no_buffer(&c->in);
     no_buffer(&c->out);
-    if (PARSE(frame, to_object, &send, to_object, &receive, to_int, &c->root) || usable(self)) return RAISED;
+    if (PARSE(frame, to_object, &send, to_object, &receive, to_int, &c->root, to_info, &c->info) || usable(self)) return RAISED;
     int root = is_root(self, c->root);
     if (root && form(frame, "recvbuf", receive, TO_WRITE, peers(self), &c->out)) return RAISED;
     if (is_idle(self, c->root) || (root && is_inter(self))) return 0;
@@ -102,7 +105,7 @@ static int prepare_scattering(Comm *self, Signature *signature, Frame *frame, Co
     c->root = 0;
     no_buffer(&c->in);
     no_buffer(&c->out);
-    if (PARSE(frame, to_object, &send, to_object, &receive, to_int, &c->root) || usable(self)) return RAISED;
+    if (PARSE(frame, to_object, &send, to_object, &receive, to_int, &c->root, to_info, &c->info) || usable(self)) return RAISED;
     int root = is_root(self, c->root);
     if (root && form(frame, "sendbuf", send, TO_READ, peers(self), &c->in)) return RAISED;
     if (is_idle(self, c->root) || (root && is_inter(self))) return 0;
@@ -135,13 +138,28 @@ METHOD0(Comm, Ibarrier, "Start a barrier; the request is done when all ranks hav
     return started(r, rc);
 }
 
+METHOD(Comm, Barrier_init, "info=INFO_NULL", "Prepare a barrier; start the request as often as needed.")
+{
+    MPI_Info info = MPI_INFO_NULL; int rc = RAISED;
+    Request *r = new_prequest();
+    if (!r || PARSE(r->frame, to_info, &info)) return started(r, rc);
+    CALL(rc, NOTE(ALL(self)), MPI_Barrier_init, self->handle, info, &r->handle);
+    return started(r, rc);
+}
+
 static int prepare_allgathering(Comm *self, Signature *signature, Frame *frame, Collective *c, Form form, ARGS)
 {
     PyObject *send, *receive;
-    if (PARSE(frame, to_object, &send, to_object, &receive) || usable(self)) return RAISED;
+    if (PARSE(frame, to_object, &send, to_object, &receive, to_info, &c->info) || usable(self)) return RAISED;
     return form(frame, "recvbuf", receive, TO_WRITE, peers(self), &c->out) || send_or_in_place(frame, send, 1, c) ? RAISED : 0;
 }
-PREPARE(allgather) { return prepare_allgathering(self, signature, frame, c, to_buffer, args, nargs, kwnames); }
+PREPARE(allgather)
+{
+#if defined(MMPI_ABI_OPENMPI)           /* its MPI_Allgather crashes on negative extents, unless the ranks are a power of two */
+    signature->forwards = 1;
+#endif
+    return prepare_allgathering(self, signature, frame, c, to_buffer, args, nargs, kwnames);
+}
 PREPARE(allgatherv) { return prepare_allgathering(self, signature, frame, c, to_blocks, args, nargs, kwnames); }
 FAMILY(Allgather, Iallgather, prepare_allgather, "sendbuf, recvbuf", "Gather equal parts from all ranks at all.",
        c.in.addr, c.in.count, c.in.type, c.out.addr, c.out.count, c.out.type)
@@ -151,7 +169,7 @@ FAMILY(Allgatherv, Iallgatherv, prepare_allgatherv, "sendbuf, recvbuf", "Gather 
 static int prepare_exchange(Comm *self, Signature *signature, Frame *frame, Collective *c, Form form, ARGS)
 {
     PyObject *send, *receive;
-    if (PARSE(frame, to_object, &send, to_object, &receive) || usable(self)) return RAISED;
+    if (PARSE(frame, to_object, &send, to_object, &receive, to_info, &c->info) || usable(self)) return RAISED;
     if (form(frame, "recvbuf", receive, TO_WRITE, peers(self), &c->out)) return RAISED;
     if (!is_in_place(send)) return form(frame, "sendbuf", send, TO_READ, peers(self), &c->in);
     c->in = c->out;
@@ -177,14 +195,14 @@ PREPARE(reduce)
     c->op = MPI_SUM;
     no_buffer(&c->in);
     no_buffer(&c->out);
-    if (PARSE(frame, to_object, &send, to_object, &receive, to_op, &c->op, to_int, &c->root) || usable(self)) return RAISED;
+    if (PARSE(frame, to_object, &send, to_object, &receive, to_op, &c->op, to_int, &c->root, to_info, &c->info) || usable(self)) return RAISED;
     int root = is_root(self, c->root);
     if (root && to_buffer(frame, "recvbuf", receive, TO_WRITE, 1, &c->out)) return RAISED;
     if (is_idle(self, c->root)) return 0;
-    if (root && is_inter(self)) { c->in = c->out; return numbers(frame); }
-    if (root && is_in_place(send)) { in_place(&c->in, &c->out); return numbers(frame); }
+    if (root && is_inter(self)) { c->in = c->out; c->in.addr = NULL; return itemwise(frame, c); }
+    if (root && is_in_place(send)) { in_place(&c->in, &c->out); return itemwise(frame, c); }
     if (to_buffer(frame, "sendbuf", send, TO_READ, 1, &c->in) || (root && same_layout(frame, &c->in, &c->out))) return RAISED;
-    return numbers(frame);
+    return itemwise(frame, c);
 }
 FAMILY(Reduce, Ireduce, prepare_reduce, "sendbuf, recvbuf, op=SUM, root=0", "Reduce buffers over all ranks; one gets the result.",
        c.in.addr, c.out.addr, c.in.count, c.in.type, c.op, c.root)
@@ -193,9 +211,9 @@ PREPARE(allreduce)
 {
     PyObject *send, *receive;
     c->op = MPI_SUM;
-    if (PARSE(frame, to_object, &send, to_object, &receive, to_op, &c->op) || usable(self)) return RAISED;
+    if (PARSE(frame, to_object, &send, to_object, &receive, to_op, &c->op, to_info, &c->info) || usable(self)) return RAISED;
     if (to_buffer(frame, "recvbuf", receive, TO_WRITE, 1, &c->out) || send_or_in_place(frame, send, 1, c)) return RAISED;
-    return same_layout(frame, &c->in, &c->out) || numbers(frame) ? RAISED : 0;
+    return same_layout(frame, &c->in, &c->out) || itemwise(frame, c) ? RAISED : 0;
 }
 FAMILY(Allreduce, Iallreduce, prepare_allreduce, "sendbuf, recvbuf, op=SUM", "Reduce buffers over all ranks; all get the result.",
        c.in.addr, c.out.addr, c.in.count, c.in.type, c.op)
@@ -208,22 +226,23 @@ PREPARE(reduce_scatter_block)
 {
     PyObject *send, *receive;
     c->op = MPI_SUM;
-    if (PARSE(frame, to_object, &send, to_object, &receive, to_op, &c->op) || usable(self)) return RAISED;
+    if (PARSE(frame, to_object, &send, to_object, &receive, to_op, &c->op, to_info, &c->info) || usable(self)) return RAISED;
     int blocks = self->context ? self->context->size : 1, place = is_in_place(send);
     if (to_buffer(frame, "recvbuf", receive, TO_WRITE, place ? blocks : 1, &c->out) || send_or_in_place(frame, send, blocks, c)) return RAISED;
-    return same_layout(frame, &c->in, &c->out) || numbers(frame) ? RAISED : 0;
+    return same_layout(frame, &c->in, &c->out) || reducible(frame, "sendbuf", &c->in, c->op) ? RAISED : 0;
 }
 FAMILY(Reduce_scatter_block, Ireduce_scatter_block, prepare_reduce_scatter_block, "sendbuf, recvbuf, op=SUM", "Reduce buffers over all ranks; each gets an equal part.",
        c.in.addr, c.out.addr, c.out.count, c.out.type, c.op)
 
-/* recvcounts=None: each rank's own count, asked of all, or equal parts where the buffer is both */
+/* recvcounts=None: each rank's own count, asked of all, or equal parts where the buffer is both, and between groups */
 static int default_counts(Comm *self, Frame *frame, Collective *c, int n, int place)
 {
     MPI_Count *all = frame_memory(frame, (size_t)n, sizeof *all), mine = c->out.count;
     int rc = 0;
     if (!all) return RAISED;
-    if (!place) CALL(rc, NOTE(ALL(self)), MPI_Allgather, &mine, sizeof mine, MPI_BYTE, all, sizeof mine, MPI_BYTE, self->handle);
+    if (!place && !is_inter(self)) CALL(rc, NOTE(ALL(self)), MPI_Allgather, &mine, sizeof mine, MPI_BYTE, all, sizeof mine, MPI_BYTE, self->handle);
     for (int i = 0; place && i < n; i++) all[i] = c->out.count / n;
+    for (int i = 0; is_inter(self) && i < n; i++) all[i] = mine;        /* an allgather would tell those of the others */
     if (check(rc)) return RAISED;
     c->out.counts = frame_memory(frame, (size_t)n, sizeof *all);
     for (int i = 0; c->out.counts && i < n; i++) {
@@ -242,14 +261,15 @@ PREPARE(reduce_scatter)
 {
     PyObject *send, *receive, *counts = Py_None;
     c->op = MPI_SUM;
-    if (PARSE(frame, to_object, &send, to_object, &receive, to_object, &counts, to_op, &c->op) || usable(self)) return RAISED;
+    if (PARSE(frame, to_object, &send, to_object, &receive, to_object, &counts, to_op, &c->op, to_info, &c->info) || usable(self)) return RAISED;
     int n = self->context ? self->context->size : 1, place = is_in_place(send);
     if (to_buffer(frame, "recvbuf", receive, TO_WRITE, 1, &c->out) || send_or_in_place(frame, send, 1, c)) return RAISED;
+    if (reducible(frame, "sendbuf", &c->in, c->op)) return RAISED;
     if (counts == Py_None ? default_counts(self, frame, c, n, place) : to_counts(frame, "recvcounts", counts, n, &c->out)) return RAISED;
     MPI_Count total = 0;
     for (int i = 0; i < n; i++) total += count_at(c, i);
     MPI_Count need = place ? total : count_at(c, self->context ? self->context->rank : 0);
-    if (c->in.count == total && c->out.count >= need && c->in.type == c->out.type) return numbers(frame) ? RAISED : 0;
+    if (c->in.count == total && c->out.count >= need && c->in.type == c->out.type) return 0;
     PyErr_Format(PyExc_ValueError, "%s(%s): recvcounts sum up to %lld items, but sendbuf has %lld, recvbuf %lld for %lld; or their datatypes differ",
                  signature->name, signature->text, (long long)total, (long long)c->in.count, (long long)c->out.count, (long long)need);
     return RAISED;
@@ -258,9 +278,9 @@ FAMILY(Reduce_scatter, Ireduce_scatter, prepare_reduce_scatter, "sendbuf, recvbu
        c.in.addr, c.out.addr, c.out.counts, c.out.type, c.op)
 
 PyMethodDef collective_methods[] = {
-#define BOTH(name, iname) ROW(Comm, name), ROW(Comm, iname)
-    ROW0(Comm, Barrier), ROW0(Comm, Ibarrier), BOTH(Bcast, Ibcast), BOTH(Gather, Igather), BOTH(Gatherv, Igatherv),
-    BOTH(Scatter, Iscatter), BOTH(Scatterv, Iscatterv), BOTH(Allgather, Iallgather), BOTH(Allgatherv, Iallgatherv),
-    BOTH(Alltoall, Ialltoall), BOTH(Alltoallv, Ialltoallv), BOTH(Alltoallw, Ialltoallw), BOTH(Reduce, Ireduce),
-    BOTH(Allreduce, Iallreduce), BOTH(Reduce_scatter_block, Ireduce_scatter_block), BOTH(Reduce_scatter, Ireduce_scatter), END_OF_ROWS};
-PyMethodDef scan_methods[] = {BOTH(Scan, Iscan), BOTH(Exscan, Iexscan), END_OF_ROWS};
+#define FORMS(name, iname) ROW(Comm, name), ROW(Comm, iname), ROW(Comm, name##_init)
+    ROW0(Comm, Barrier), ROW0(Comm, Ibarrier), ROW(Comm, Barrier_init), FORMS(Bcast, Ibcast), FORMS(Gather, Igather), FORMS(Gatherv, Igatherv),
+    FORMS(Scatter, Iscatter), FORMS(Scatterv, Iscatterv), FORMS(Allgather, Iallgather), FORMS(Allgatherv, Iallgatherv),
+    FORMS(Alltoall, Ialltoall), FORMS(Alltoallv, Ialltoallv), FORMS(Alltoallw, Ialltoallw), FORMS(Reduce, Ireduce),
+    FORMS(Allreduce, Iallreduce), FORMS(Reduce_scatter_block, Ireduce_scatter_block), FORMS(Reduce_scatter, Ireduce_scatter), END_OF_ROWS};
+PyMethodDef scan_methods[] = {FORMS(Scan, Iscan), FORMS(Exscan, Iexscan), END_OF_ROWS};

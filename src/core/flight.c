@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-typedef struct { Page page; Ring rings[THREADS]; } Flight;
+typedef struct { Page page; Known known[KNOWN]; Ring rings[THREADS]; } Flight;
 
 static Flight private_flight;           /* until the file is mapped, or where it cannot be */
 static Flight *flight = &private_flight;
@@ -22,12 +23,17 @@ static __thread Ring *my_ring __attribute__((tls_model("initial-exec")));
 
 volatile int mpi_state;
 const Call *failed_call;
-void (*recorder_enter)(const Call *), (*recorder_leave)(const Call *);
+const Recorder *recorder;
+static const Recorder *tracer;        /* also while it does not record: what it has begun, it ends */
+static __thread uint64_t my_record __attribute__((tls_model("initial-exec")));
 
 const char *const operation_names[] = {
 #define MPI(type, name, parameters) "MPI_" #name,
 #include "abi/functions.h"
 #undef MPI
+#define MPIX(type, name, parameters) "MPIX_" #name,
+#include "abi/extensions.h"
+#undef MPIX
 };
 
 static int64_t now(clockid_t clock)
@@ -50,14 +56,25 @@ static Ring *take_ring(void)
     while (i < THREADS - 1 && flight->rings[i].thread) i++;
     my_ring = &flight->rings[i];
     my_ring->thread = (int32_t)syscall(SYS_gettid);
+    my_ring->self = (uint64_t)pthread_self();
     pthread_setspecific(ring_key, my_ring);
     return my_ring;
 }
+
+Ring *this_ring(void) { return my_ring ? my_ring : take_ring(); }
 
 uint64_t last_sequence(void)
 {
     Ring *ring = my_ring;
     return ring ? ring->ring[(ring->calls - 1) % RING].sequence : 0;
+}
+
+uint64_t last_record(void) { return my_record; }
+
+int last_operation(void)
+{
+    Ring *ring = my_ring;
+    return ring ? ring->ring[(ring->calls - 1) % RING].operation : -1;
 }
 
 int threads_waiting(void)
@@ -82,22 +99,18 @@ int threads_inside(char *names, size_t size)
 
 /* --- the door --------------------------------------------------------------------------------------------- */
 
-int enter(Door *door, int operation, const Note *note)
+/* The next call of a ring; it takes the place of a poll in vain. */
+static Call *record(Ring *ring, int operation, const Note *note)
 {
-    if (mpi_state != RUNNING && refuse(operation)) return RAISED;
-    if (ndead) sweep_works();
     Context *comm = note->comm;
-    if (comm && comm->broken && note->collective) {
-        PyErr_Format(MPIError, "%s: this communicator cannot be used for collectives any more: %s", operation_names[operation], comm->broken);
-        return RAISED;
-    }
-    Ring *ring = my_ring ? my_ring : take_ring();
-    uint64_t number = ++ring->calls;
+    Call *last = &ring->ring[(ring->calls - 1) % RING];
+    uint64_t number = ring->calls += last->state != IN_VAIN;
     Call *call = &ring->ring[(number - 1) % RING];
+    if (last != call) call->polling = 0;
     call->state = EMPTY;
-    call->sequence = door->sequence = (uint64_t)(ring - flight->rings) << 48 | number;
+    call->sequence = (uint64_t)(ring - flight->rings) << 48 | number;
     call->comm = comm ? comm->id : 0;
-    call->collective = comm && note->collective ? ++comm->collectives : 0;
+    call->collective = comm && note->collective ? ++comm->known->collectives : 0;
     call->datatype = (uint64_t)(uintptr_t)note->type;
     call->op = (uint64_t)(uintptr_t)note->op;
     call->request = note->request;
@@ -109,33 +122,96 @@ int enter(Door *door, int operation, const Note *note)
     call->peer = note->peer;
     call->tag = note->tag;
     call->root = note->root;
-    call->got_source = call->got_tag = NONE;
+    call->got_source = note->from;
+    call->got_tag = note->from_tag;
     call->requests = note->requests;
     ring->depth++;
-    __atomic_store_n(&call->state, INSIDE, __ATOMIC_RELEASE);
-    door->ring = ring;
-    door->call = call;
-    if (recorder_enter) recorder_enter(call);
-    door->thread = PyEval_SaveThread();
-    return 0;
+    __atomic_store_n(&call->state, MUTANT(no_record) ? EMPTY : INSIDE, __ATOMIC_RELEASE);
+    return call;
 }
 
-void leave(Door *door, int rc, const MPI_Status *status)
+int enter(Door *door, int operation, const Note *note)
+{
+    if (mpi_state != RUNNING && refuse(operation)) return RAISED;
+    if (ndead) sweep_works();
+    Context *comm = note->comm;
+    if (comm && comm->broken && note->collective) {
+        PyErr_Format(MPIError, "%s: this communicator cannot be used for collectives any more: %s", operation_names[operation], comm->broken);
+        if (recorder) recorder->packed(0, 0);
+        return RAISED;
+    }
+    Ring *ring = this_ring();
+    Call *call = record(ring, operation, note);
+    door->ring = ring;
+    door->call = call;
+    door->sequence = call->sequence;
+    door->record = recorder ? recorder->enter(call, comm ? comm->known : NULL, (note->form == GAPS ? MADE_TYPE : 0) | (note->copied ? MADE_COPY : 0)) : 0;
+    door->thread = PyEval_SaveThread();
+    return checking && comm && note->collective ? check_collective(door, operation, note) : 0;
+}
+
+static void note_status(Call *call, const MPI_Status *status)
+{
+    call->got_source = status->MPI_SOURCE;
+    call->got_tag = status->MPI_TAG;
+    call->got_bytes = status_bytes(status);
+}
+
+static void tell_recorder(const Door *door, int rc, const MPI_Status *status, int state)
+{
+    int known = status && !rc;
+    my_record = door->record;
+    if (!door->record) return;
+    tracer->leave(door->record, rc, state == IN_VAIN, known, known ? status->MPI_SOURCE : 0, known ? status->MPI_TAG : 0, known ? status_bytes(status) : -1);
+}
+
+FUNCTION(_record_with, "recorder", "Let a tracer see all calls from now on; None: no more.")
+{
+    Frame frame; PyObject *capsule;
+    (void)self;
+    if (PARSE(&frame, to_object, &capsule)) return finish(&frame, RAISED);
+    Recorder *r = capsule == Py_None ? NULL : PyCapsule_GetPointer(capsule, RECORDER);
+    if (r) {
+        r->names = operation_names;
+        r->any_source = MPI_ANY_SOURCE;
+        r->any_tag = MPI_ANY_TAG;
+        r->proc_null = MPI_PROC_NULL;
+        tracer = r;
+    }
+    recorder = r;
+    return finish(&frame, r || capsule == Py_None ? 0 : RAISED);
+}
+
+PyMethodDef flight_functions[] = {ROW_(module, _record_with, 0), END_OF_ROWS};
+
+static void leave_as(Door *door, int rc, const MPI_Status *status, int state)
 {
     Call *call = door->call;
     door->ring->depth--;
+    door->ring->completed += state == DONE;
     if (call->sequence == door->sequence) {     /* else more calls than the ring holds were made inside this one */
-        if (status && !rc) {
-            call->got_source = status->MPI_SOURCE;
-            call->got_tag = status->MPI_TAG;
-            call->got_bytes = status_bytes(status);
-        }
+        if (status && !rc) note_status(call, status);
+        if (!call->polling) call->polling = call->started;
         call->rc = rc;
-        __atomic_store_n(&call->state, DONE, __ATOMIC_RELEASE);
+        __atomic_store_n(&call->state, state, __ATOMIC_RELEASE);
     }
+    if (recorder || door->record) tell_recorder(door, rc, status, state);
     PyEval_RestoreThread(door->thread);
     if (rc) failed_call = call;
-    if (recorder_leave) recorder_leave(call);
+}
+
+void leave(Door *door, int rc, const MPI_Status *status) { leave_as(door, rc, status == MPI_STATUS_IGNORE ? NULL : status, DONE); }
+
+/* where ranks share cores, a loop around a poll must not keep one */
+void leave_poll(Door *door, int rc, const MPI_Status *status, int found)
+{
+    if (!rc && !found && wait_policy != BLOCK) sched_yield();
+    leave_as(door, rc, status, rc || found || MUTANT(polls_count) ? DONE : IN_VAIN);
+}
+
+void record_finalize(void)
+{
+    record(this_ring(), OP_MPI_Finalize, NOTE(.comm = NULL));
 }
 
 static void library_version(char *text, size_t size)
@@ -149,25 +225,26 @@ static void library_version(char *text, size_t size)
 static const char *version_with(const char *name)
 {
     static const char *const since_4[] = {"Session", "Psend", "Precv", "Pready", "Parrived", "Isendrecv", "_init", "Info_create_env", "Info_get_string", "idup_with_info", "_c"};
-    static const char *const since_41[] = {"_buffer", "Status_get", "Status_set_", "Request_get_status_", "Remove_error", "value_index", "hw_resource"};
-    if (strstr(name, "Abi_") || strstr(name, "_toint") || strstr(name, "_fromint")) return "5.0";
-    for (size_t i = 0; i < sizeof since_41 / sizeof *since_41; i++) if (strstr(name, since_41[i])) return "4.1";
-    for (size_t i = 0; i < sizeof since_4 / sizeof *since_4; i++) if (strstr(name, since_4[i])) return "4.0";
-    return "3.1";
+    static const char *const since_41[] = {"_buffer", "Buffer_flush", "Buffer_iflush", "Status_get", "Status_set_", "Request_get_status_", "Remove_error", "value_index", "hw_resource"};
+    if (!strncmp(name, "MPIX", 4)) return "a library with fault tolerance (ULFM)";
+    if (strstr(name, "Abi_") || strstr(name, "_toint") || strstr(name, "_fromint")) return "MPI 5.0";
+    for (size_t i = 0; i < sizeof since_41 / sizeof *since_41; i++) if (strstr(name, since_41[i])) return "MPI 4.1";
+    for (size_t i = 0; i < sizeof since_4 / sizeof *since_4; i++) if (strstr(name, since_4[i])) return "MPI 4.0";
+    return "MPI 3.1";
 }
 
 int lacking(int operation)
 {
     char version[80];
     library_version(version, sizeof version);
-    PyErr_Format(PyExc_NotImplementedError, "%s is not in this MPI library (%s); MPI %s has it",
+    PyErr_Format(PyExc_NotImplementedError, "%s is not in this MPI library (%s); %s has it",
                  operation_names[operation], version, version_with(operation_names[operation]));
     return RAISED;
 }
 
 int refuse(int operation)
 {
-    if (operation == OP_MPI_Init_thread && mpi_state == NOT_STARTED) return 0;
+    if ((operation == OP_MPI_Init_thread && mpi_state == NOT_STARTED) || (operation == OP_MPI_Session_init && mpi_state != FORKED)) return 0;
     static const char *const why[] = {
         [NOT_STARTED] = "called before MPI was initialized: call mmpi.init() first",
         [FINALIZED] = "called after MPI was finalized",
@@ -193,6 +270,15 @@ void describe_rank(int rank, int size)
     head->initialized = 1;
     library_version(head->library, sizeof head->library);
 }
+
+Known *new_known(void)
+{
+    for (int i = 0; i < KNOWN; i++)
+        if (!flight->known[i].used && !__atomic_exchange_n(&flight->known[i].used, -1, __ATOMIC_ACQ_REL)) return &flight->known[i];
+    return NULL;
+}
+
+void note_finalized(void) { flight->page.head.finalized = 1; }
 
 const Head *flight_head(void) { return &flight->page.head; }
 
@@ -220,7 +306,7 @@ int open_flight(const char *folder)
     Flight *mapped = MAP_FAILED;
     if (folder && *folder && snprintf(file_name, sizeof file_name, "%s/%d.page", folder, (int)getpid()) < (int)sizeof file_name) {
         int file = open(file_name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-        if (file >= 0 && posix_fallocate(file, 0, sizeof *mapped) == 0)
+        if (file >= 0 && (MUTANT(no_fallocate) ? ftruncate(file, sizeof *mapped) : posix_fallocate(file, 0, sizeof *mapped)) == 0)
             mapped = mmap(NULL, sizeof *mapped, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
         if (file >= 0 && mapped == MAP_FAILED) unlink(file_name);
         if (file >= 0) close(file);
@@ -234,10 +320,12 @@ int open_flight(const char *folder)
 
 void close_flight(void)
 {
-    flight->page.head.finalized = 1;
-    if (*file_name) unlink(file_name);
+    note_finalized();
     char *slash = strrchr(file_name, '/');
     if (!slash) return;
+    unlink(file_name);
+    memcpy(strrchr(file_name, '.'), ".stack", sizeof ".stack");
+    unlink(file_name);
     *slash = 0;
     rmdir(file_name);                   /* the last of the job on this host takes the folder along */
     *file_name = 0;

@@ -66,7 +66,7 @@ METHOD(Group, Translate_ranks, "ranks=None, group=None", "The ranks of these pro
         Frame frame; MPI_Group a, b, new = MPI_GROUP_NULL;                                                \
         int rc = PARSE(&frame, to_group, &a, to_group, &b);                                               \
         if (!rc) LOCAL(rc, function, a, b, &new);                                                         \
-        return finish_with(&frame, rc, rc ? NULL : new_handle(self, &new));                               \
+        return finish_with(&frame, rc, rc ? NULL : new_owned(self, &new));                               \
     }
 COMBINATION(Union, MPI_Group_union, "The processes of the first group, then those of the second that are not in it.")
 COMBINATION(Intersection, MPI_Group_intersection, "The processes of the first group that are in the second.")
@@ -76,7 +76,7 @@ METHOD0(Group, Dup, "A group of the same processes.")
 {
     MPI_Group new = MPI_GROUP_NULL; int rc;
     LOCAL(rc, MPI_Group_union, self->handle, MPI_GROUP_EMPTY, &new);
-    return rc ? finish(NULL, rc) : new_handle(CLASS_OF(self), &new);
+    return rc ? finish(NULL, rc) : new_owned(CLASS_OF(self), &new);
 }
 
 #define CHOICE(name, function, doc)                                                                       \
@@ -85,7 +85,7 @@ METHOD0(Group, Dup, "A group of the same processes.")
         Frame frame; Ints ranks; MPI_Group new = MPI_GROUP_NULL;                                          \
         int rc = PARSE(&frame, to_ints, &ranks);                                                          \
         if (!rc) LOCAL(rc, function, self->handle, ranks.count, ranks.at, &new);                          \
-        return finish_with(&frame, rc, rc ? NULL : new_handle(CLASS_OF(self), &new));                      \
+        return finish_with(&frame, rc, rc ? NULL : new_owned(CLASS_OF(self), &new));                      \
     }
 CHOICE(Incl, MPI_Group_incl, "The processes with these ranks, in this order.")
 CHOICE(Excl, MPI_Group_excl, "All processes but those with these ranks.")
@@ -117,7 +117,7 @@ static int to_ranges(Frame *frame, PyObject *value, void *target)
         Frame frame; Ranges ranges; MPI_Group new = MPI_GROUP_NULL;                                       \
         int rc = PARSE(&frame, to_ranges, &ranges);                                                       \
         if (!rc) LOCAL(rc, function, self->handle, ranges.count, ranges.at, &new);                        \
-        return finish_with(&frame, rc, rc ? NULL : new_handle(CLASS_OF(self), &new));                      \
+        return finish_with(&frame, rc, rc ? NULL : new_owned(CLASS_OF(self), &new));                      \
     }
 RANGE(Range_incl, MPI_Group_range_incl, "The processes in these ranges, triples (first, last, stride).")
 RANGE(Range_excl, MPI_Group_range_excl, "All processes but those in these ranges, triples (first, last, stride).")
@@ -126,7 +126,16 @@ METHOD0(Group, Free, "Free the group.")
 {
     int rc;
     CALL(rc, NOTE(.comm = NULL), MPI_Group_free, &self->handle);
+    if (!rc) disown((PyObject *)self);
     return finish(NULL, rc);
+}
+
+/* an attribute of a group that nobody needs any more; steals it */
+PyObject *of_group(PyObject *group, const char *attribute)
+{
+    PyObject *value = group ? PyObject_GetAttrString(group, attribute) : NULL;
+    Py_XDECREF(group);
+    return value;
 }
 
 GETTER(Group, rank, "The rank of this process in the group.") { return Group_Get_rank_body(self); }
@@ -138,7 +147,13 @@ static PyMethodDef methods[] = {
     CLASSROW(Group, Intersection), {"Intersect", (PyCFunction)(void (*)(void))Group_Intersection, METH_FASTCALL | METH_KEYWORDS | METH_CLASS, Group_Intersection_doc},
     CLASSROW(Group, Difference), ROW0(Group, Dup), ROW(Group, Incl), ROW(Group, Excl), ROW(Group, Range_incl), ROW(Group, Range_excl),
     ROW0(Group, Free), END_OF_ROWS};
-static PyType_Slot slots[] = {HANDLE_SLOTS, {Py_tp_getset, getters}, {Py_tp_methods, methods}, {Py_tp_doc, "An ordered set of processes."}, {0, NULL}};
-static PyType_Spec spec = {"mmpi.MPI.Group", sizeof(Group), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE, slots};
 
-int add_group_type(PyObject *module) { return add_type(module, &GroupType, &spec, NULL, methods); }
+static int release(void *handle) { return MPI_Group_free(handle); }
+
+int add_group_type(PyObject *module)
+{
+    PyMethodDef *const tables[] = {methods, session_group_methods, NULL}, *all = joined(tables);
+    PyType_Slot slots[] = {HANDLE_SLOTS, {Py_tp_getset, getters}, {Py_tp_methods, all}, {Py_tp_doc, "An ordered set of processes."}, {0, NULL}};
+    PyType_Spec spec = {"mmpi.MPI.Group", sizeof(Group), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE, slots};
+    return all ? add_handle_type(module, KIND(Group, MPI_GROUP_NULL, "Free", release), &spec, all) : -1;
+}

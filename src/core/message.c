@@ -11,7 +11,11 @@ static void know_source(Message *self, Context *context, MPI_Comm comm, const MP
     if ((self->context = context)) __atomic_add_fetch(&context->references, 1, __ATOMIC_ACQ_REL);
 }
 
-void share_message(Message *to, const Message *from) { know_source(to, from->context, from->comm, &from->status); }
+void share_message(Message *to, const Message *from)
+{
+    know_source(to, from->context, from->comm, &from->status);
+    to->record = from->record;
+}
 
 PyObject *matched(PyTypeObject *type, Comm *comm, int wait, int source, int tag, Status *status)
 {
@@ -21,6 +25,7 @@ PyObject *matched(PyTypeObject *type, Comm *comm, int wait, int source, int tag,
     set_status(status, &s);
     Message *self = new_handle(type, &handle);
     if (self) know_source(self, comm->context, comm->handle, &s);
+    if (self && recorder) self->record = last_record();
     return (PyObject *)self;
 }
 
@@ -60,6 +65,7 @@ METHOD(Message, Recv, "buf, status=None", "Receive the message into a buffer.")
     MPI_Message handle = self->handle;
     int rc = PARSE(&frame, to_object, &buf, to_status, &status) || !is_there(self) || peer_buffer(&frame, "buf", buf, TO_WRITE, source_of(self), &m) ? RAISED : 0;
     if (!rc) EXCHANGE_C(rc, &frame, NOTE(MOVES(m), .peer = self->status.MPI_SOURCE), &s, MPI_Mrecv, MPI_Imrecv, m.addr, m.count, m.type, &handle);
+    if (recorder && !rc) recorder->started(last_record(), self->record);
     if (rc != RAISED) { now_is(self, handle); set_status(status, &s); }
     return finish(&frame, rc);
 }
@@ -71,6 +77,7 @@ METHOD(Message, Irecv, "buf", "Start to receive the message into a buffer.")
     Request *r = new_request(new_frame());
     if (!r || PARSE(r->frame, to_object, &buf) || !is_there(self) || peer_buffer(r->frame, "buf", buf, TO_WRITE, source_of(self), &m)) return started(r, rc);
     CALL_C(rc, NOTE(MOVES(m), .peer = self->status.MPI_SOURCE), MPI_Imrecv, m.addr, m.count, m.type, &handle, &r->handle);
+    if (recorder && !rc) recorder->started(last_record(), self->record);
     if (!rc) now_is(self, handle);
     return started(r, rc);
 }
@@ -104,5 +111,5 @@ int add_message_type(PyObject *module)
         HANDLE_SLOTS, SLOT(Py_tp_dealloc, message_dealloc), {Py_tp_getset, getters}, {Py_tp_methods, methods},
         {Py_tp_doc, "A message that was matched and waits to be received."}, {0, NULL}};
     PyType_Spec spec = {"mmpi.MPI.Message", sizeof(Message), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE, slots};
-    return add_type(module, &MessageType, &spec, NULL, methods);
+    return add_handle_type(module, KIND(Message, MPI_MESSAGE_NULL, NULL, NULL), &spec, methods);
 }

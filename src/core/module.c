@@ -5,12 +5,20 @@
 
 int large_counts;
 
+/* what the library lacks is there all the same: an error that never comes, a class or a constructor of nothing */
+static int add_integer(PyObject *module, const char *name, int value)
+{
+    int none = strncmp(name, "ERR_", 4) == 0 ? MPI_ERR_UNKNOWN : MPI_UNDEFINED;
+    return PyModule_AddIntConstant(module, name, value == INT_MIN ? none : value);
+}
+
 static int add_integers(PyObject *module)
 {
-#define INT(name, std, mpich, openmpi) || (MPI_##name != INT_MIN && PyModule_AddIntConstant(module, #name, MPI_##name))
+#define INT(name, std, mpich, openmpi) || add_integer(module, #name, MPI_##name)
+#define EXTENSION(name) || add_integer(module, #name, MPIX_##name)
     return 0
 #include "abi/constants.h"
-        ;
+        EXTENSION(ERR_PROC_FAILED) EXTENSION(ERR_PROC_FAILED_PENDING) EXTENSION(ERR_REVOKED) EXTENSION(TYPECLASS_LOGICAL);
 #undef INT
 }
 
@@ -25,9 +33,9 @@ static int add_integers(PyObject *module)
 #define ADD_Message(name) ADD_HANDLE(MessageType, MPI_Message, name, MPI_MESSAGE_NULL)
 #define ADD_Request(name) ADD_HANDLE(RequestType, MPI_Request, name, MPI_REQUEST_NULL)
 #define ADD_Datatype(name) ADD_HANDLE(DatatypeType, MPI_Datatype, name, MPI_DATATYPE_NULL)
-#define ADD_Win(name)
-#define ADD_File(name)
-#define ADD_Session(name)
+#define ADD_Win(name) ADD_HANDLE(WinType, MPI_Win, name, MPI_WIN_NULL)
+#define ADD_File(name) ADD_HANDLE(FileType, MPI_File, name, MPI_FILE_NULL)
+#define ADD_Session(name) ADD_HANDLE(SessionType, MPI_Session, name, MPI_SESSION_NULL)
 #define COMM_NULL_TYPE CommType
 #define COMM_WORLD_TYPE IntracommType
 #define COMM_SELF_TYPE IntracommType
@@ -47,6 +55,11 @@ static int add_handles(PyObject *module)
 #define OBJ(type, name, ...) ADD_##type(name)
 #include "abi/objects.h"
 #undef OBJ
+    const struct { const char *name; MPI_Datatype type; } more[] = {{"FLOAT16_T", MPIX_C_FLOAT16}, {"BFLOAT16_T", MPIX_BFLOAT16}};
+    for (int i = 0; i < 2; i++) {
+        MPI_Datatype type = more[i].type ? more[i].type : MPI_DATATYPE_NULL;
+        bad = bad || add_constant(module, more[i].name, DatatypeType, &type);
+    }
     return bad;
 }
 
@@ -79,17 +92,28 @@ static int add_error(PyObject *module)
     return !MPIError || PyModule_AddObjectRef(module, "Exception", MPIError) ? -1 : 0;
 }
 
+#ifdef MMPI_MUTANTS
+int mutant(const char *name)
+{
+    const char *chosen = getenv("MMPI_MUTANT");
+    return chosen && !strcmp(chosen, name);
+}
+#endif
+
 static int exec(PyObject *module)
 {
     static int loaded;
     if (loaded++) { PyErr_SetString(PyExc_ImportError, "MPI is one in a process: its core cannot be loaded twice"); return -1; }
     if (!MPI_Init_thread) { PyErr_SetString(PyExc_ImportError, "an MPI library must be loaded first: import mmpi, not its core"); return -1; }
     large_counts = MPI_Send_c != NULL && !getenv("MMPI_NO_LARGECOUNT");
+    debugging = getenv("MMPI_DEBUG") && *getenv("MMPI_DEBUG") != '0';
     prepare_elements();
     if (add_error(module) || add_group_type(module) || add_datatype_type(module) || add_op_type(module) || add_request_type(module) ||
-        add_status_type(module) || add_message_type(module) || add_other_types(module) || add_comm_types(module)) return -1;
-    if (add_integers(module) || add_handles(module) || add_aliases(module) || prepare_places(module) || add_typedict(module)) return -1;
-    PyMethodDef *const tables[] = {runtime_functions, topology_functions, serialize_functions, object_functions, NULL}, *functions = joined(tables);
+        add_status_type(module) || add_message_type(module) || add_info_type(module) || add_errhandler_type(module) || add_comm_types(module) || add_session_type(module) ||
+        add_win_type(module) || add_file_type(module) || add_buffer_type(module)) return -1;
+    if (add_integers(module) || add_handles(module) || add_aliases(module) || prepare_places(module) || prepare_types(module) || add_capi(module)) return -1;
+    PyMethodDef *const tables[] = {flight_functions, runtime_functions, error_functions, attached_functions, handle_functions, topology_functions, process_functions, serialize_functions,
+                                  object_functions, file_functions, NULL}, *functions = joined(tables);
     if (prepare_serializer(module) || !functions) return -1;
     return document(functions, "$module") || PyModule_AddFunctions(module, functions) ? -1 : 0;
 }

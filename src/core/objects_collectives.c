@@ -8,14 +8,18 @@
  * Pieces travel on the duplicate too, tagged by the number of the collective: ranks may reach them in different orders.
  * The duplicate is made when all ranks know that it is needed; before the slots, where this could not be known, or where
  * other collectives may begin meanwhile; and for few ranks that use collectives repeatedly. So ranks always agree on
- * whether it is there. */
+ * whether it is there.
+ *
+ * Between two groups, all goes on a hidden communicator of both, where each rank sends its slots to all: so all ranks of
+ * both learn of errors. Neighbors send each other all point-to-point, and an error reaches the neighbors. */
 #include "core.h"
 #include <stdlib.h>
 
 enum { FAILED = 1, MORE = 2 };          /* flags: no object but the text of an error; pieces follow, for somebody */
 typedef struct { uint16_t length; uint8_t flags, unused[3]; char data[SLOT_ROOM]; } Slot;
 
-enum { BCAST, GATHER, SCATTER, ALLGATHER, ALLTOALL, BARRIER, ITEMS };  /* ITEMS: raw, to be combined */
+enum { BCAST, GATHER, SCATTER, ALLGATHER, ALLTOALL, BARRIER, ITEMS, NEAR, NEARBY };    /* ITEMS: raw, to be combined; NEAR, NEARBY: among neighbors */
+enum { ALL_OF_THEM = -1, NOBODY = -2 }; /* to whom objects go, and from whom they come, unless it is one rank */
 enum { NUMBERS = 1 << 14 };             /* of collectives that are told apart */
 enum { FEW = 4, REPEATEDLY = 4 };       /* ranks; collectives until the duplicate is made for them */
 enum { SLOTTED, AWAITING, DIRECT, WANTING, HIDDEN, MOVING, FORWARDING };       /* WANTING: the caller has to make the duplicate */
@@ -23,7 +27,12 @@ enum { SLOTTED, AWAITING, DIRECT, WANTING, HIDDEN, MOVING, FORWARDING };       /
 typedef struct {
     Work work;
     MPI_Comm comm;
-    int kind, stage, rank, size, root, tag, nonblocking;
+    int kind, stage, rank, size, root, tag, nonblocking;    /* rank and size: where slots travel */
+    int low, peers;                     /* the ranks that objects go to and come from: all, or the other group */
+    int to, from;                       /* which of them get this rank's objects, and whose it gets */
+    Frame *neighbors;                   /* holds the lists, or NULL */
+    Ints sources, destinations;
+    int grid;                           /* what goes in one direction comes from the other one */
     PyObject *object;                   /* the root's own, in a broadcast */
     PyObject *op;                       /* combines what was gathered, in a reduction */
     PyObject *type, *error, *trace;     /* why this rank failed */
@@ -53,6 +62,7 @@ static void fail(Exchange *e)
     for (int i = 0; i < e->noutgoing; i++) {
         Slot *slot = &e->outgoing[i];
         size_t length = bytes ? (size_t)PyBytes_Size(bytes) : 0;
+        e->parcels[i].npieces = 0;
         *slot = (Slot){.flags = FAILED, .length = (uint16_t)(length < SLOT_ROOM ? length : SLOT_ROOM)};
         if (bytes) memcpy(slot->data, PyBytes_AsString(bytes), slot->length);
     }
@@ -77,11 +87,12 @@ static int pack_slot(Exchange *e, int i, PyObject *object)
 /* a list of as many items as ranks; None stands for as many None */
 static PyObject *items_of(const Exchange *e, const char *method, PyObject *object)
 {
+    const int n = e->neighbors ? e->destinations.count : e->peers;
     PyObject *list = object == Py_None ? PyList_New(0) : PySequence_List(object);
-    for (int i = 0; list && object == Py_None && i < e->size; i++)
+    for (int i = 0; list && object == Py_None && i < n; i++)
         if (PyList_Append(list, Py_None)) Py_CLEAR(list);
-    if (!list || PyList_Size(list) == e->size) return list;
-    PyErr_Format(PyExc_ValueError, "%s(sendobj): expected %d items, one for each rank, not %zd", method, e->size, PyList_Size(list));
+    if (!list || PyList_Size(list) == n) return list;
+    PyErr_Format(PyExc_ValueError, "%s(sendobj): expected %d items, one for each %s, not %zd", method, n, e->neighbors ? "neighbor" : "rank", PyList_Size(list));
     Py_DECREF(list);
     return NULL;
 }
@@ -90,21 +101,19 @@ static int pack_items(Exchange *e, const char *method, PyObject *object)
 {
     PyObject *list = items_of(e, method, object);
     int bad = !list, more = 0;
-    for (int i = 0; !bad && i < e->size; i++) {
-        bad = pack_slot(e, i, PyList_GetItem(list, i));
-        more |= !bad && e->frames[i] && i != e->rank;
+    for (int i = 0; !bad && i < PyList_Size(list); i++) {
+        int slot = e->low + i;
+        bad = pack_slot(e, slot, PyList_GetItem(list, i));
+        more |= !bad && e->frames[slot] && slot != e->rank;
     }
-    for (int i = 0; more && !bad && i < e->size; i++) e->outgoing[i].flags = MORE;
+    for (int i = 0; more && !bad && i < e->noutgoing; i++) e->outgoing[i].flags = MORE;
     Py_XDECREF(list);
     return bad;
 }
 
 /* --- the collective of slots ------------------------------------------------------------------------------ */
 
-static int is_one_to_each(const Exchange *e) { return e->kind == SCATTER || e->kind == ALLTOALL; }
-
-/* what this rank sends to that one, if it sends */
-static const Parcel *parcel_for(const Exchange *e, int peer) { return &e->parcels[is_one_to_each(e) ? peer : 0]; }
+static int is_one_to_each(const Exchange *e) { return e->kind == SCATTER || e->kind == ALLTOALL || e->kind == NEARBY; }
 
 /* how many slots go out of this rank, and how many come in */
 static void count_slots(int kind, int rank, int size, int root, int *out, int *in)
@@ -117,23 +126,19 @@ static PyObject *exchanged(Work *);
 static void release_exchange(Work *);
 static int advance_exchange(Work *);
 
-static Exchange *new_exchange(Comm *self, int kind, int root, int nonblocking)
+static Exchange *allocate(Comm *self, int kind, int out, int in)
 {
-    const Context *context = self->context;
-    int out, in;
-    count_slots(kind, context->rank, context->size, root, &out, &in);
     const size_t slots = (size_t)(out + in) * sizeof(Slot), parcels = (size_t)out * sizeof(Parcel), frames = (size_t)out * sizeof(Frame *),
                  parts = (size_t)in * sizeof(Part *), all = slots + parcels + frames + parts + (size_t)in * sizeof(int);
     Exchange *e = new_work(sizeof *e + all, self->context, advance_exchange, exchanged, release_exchange);
     if (!e) return NULL;
-    char *behind = (char *)e->slots + slots;
+    char *behind = (char *)(e + 1) + slots;     /* not where the slots end: they need less alignment than pointers */
     e->work.together = 1;
     e->comm = self->handle;
     e->kind = kind;
-    e->rank = context->rank;
-    e->size = context->size;
-    e->root = root;
-    e->nonblocking = nonblocking;
+    e->rank = self->context->rank;
+    e->size = e->peers = self->context->size;
+    e->to = e->from = ALL_OF_THEM;
     e->noutgoing = out;
     e->nincoming = in;
     e->outgoing = e->slots;
@@ -146,9 +151,73 @@ static Exchange *new_exchange(Comm *self, int kind, int root, int nonblocking)
     return e;
 }
 
+static int is_inter(const Comm *self) { return self->context->remote_size >= 0; }
+
+/* Between two groups: all slots go to all. What the caller named as root says whether objects go from here, or come. */
+static Exchange *between_groups(Comm *self, int kind, int root)
+{
+    const Context *c = self->context;
+    const int size = c->size + c->remote_size, each = kind == SCATTER || kind == ALLTOALL, in_front = c->place == c->rank;
+    Exchange *e = allocate(self, each ? ALLTOALL : kind == BARRIER ? BARRIER : ALLGATHER, each ? size : 1, size);
+    if (!e) return NULL;
+    e->comm = c->hidden;
+    e->rank = c->place;
+    e->size = size;
+    e->low = in_front ? c->size : 0;
+    e->peers = c->remote_size;
+    if (kind != BCAST && kind != SCATTER && kind != GATHER) return e;
+    const int sends = kind == GATHER ? root >= 0 : root == MPI_ROOT, receives = kind == GATHER ? root == MPI_ROOT : root >= 0;
+    e->to = !sends ? NOBODY : kind == GATHER ? e->low + root : ALL_OF_THEM;
+    e->from = !receives ? NOBODY : kind == GATHER ? ALL_OF_THEM : e->low + root;
+    return e;
+}
+
+static Exchange *among_neighbors(Comm *self, int kind)
+{
+    Ints in, out;
+    Frame *frame = new_frame();
+    int rc = frame ? neighbors_of(self, frame, &in, &out) : RAISED, topology = MPI_UNDEFINED;
+    if (!rc) LOCAL(rc, MPI_Topo_test, self->handle, &topology);
+    Exchange *e = check(rc) ? NULL : allocate(self, kind, kind == NEARBY ? out.count : 1, in.count);
+    if (!e) { free_frame(frame); return NULL; }
+    e->neighbors = frame;
+    e->sources = in;
+    e->destinations = out;
+    e->grid = topology == MPI_CART;
+    return e;
+}
+
+static Exchange *new_exchange(Comm *self, int kind, int root, int nonblocking)
+{
+    int out, in;
+    count_slots(kind, self->context->rank, self->context->size, root, &out, &in);
+    Exchange *e = is_inter(self) ? between_groups(self, kind, root) : kind >= NEAR ? among_neighbors(self, kind) : allocate(self, kind, out, in);
+    if (!e) return NULL;
+    const int rooted = e->kind < ALLGATHER, is_root = e->rank == root;
+    e->root = root;
+    e->nonblocking = nonblocking;
+    if (rooted && kind != GATHER) { e->to = is_root ? ALL_OF_THEM : NOBODY; e->from = root; }
+    if (rooted && kind == GATHER) { e->to = root; e->from = is_root ? ALL_OF_THEM : NOBODY; }
+    return e;
+}
+
+/* the communicator of both groups, which everything between them needs; all ranks call this, and it may block */
+static int join_groups(Comm *self)
+{
+    Context *context = self->context;
+    MPI_Comm both = MPI_COMM_NULL;
+    int rc = 0;
+    if (!is_inter(self) || context->hidden != MPI_COMM_NULL) return 0;
+    CALL(rc, NOTE(ALL(self)), MPI_Intercomm_merge, self->handle, 0, &both);
+    if (!rc) rc = adopt_errors(both);
+    if (!rc) LOCAL(rc, MPI_Comm_rank, both, &context->place);
+    if (!rc) context->hidden = both;
+    return rc;
+}
+
 static int make_hidden(Context *context, MPI_Comm comm)
 {
-    if (context->size == 1 || context->hidden != MPI_COMM_NULL || context->making != MPI_REQUEST_NULL) return 0;
+    if ((context->size == 1 && context->remote_size < 0) || context->hidden != MPI_COMM_NULL || context->making != MPI_REQUEST_NULL) return 0;
 #if defined(MMPI_ABI_OPENMPI)          /* its idup goes on in collectives of its own, which meet those that begin meanwhile */
     return MPI_Comm_dup(comm, &context->hidden);
 #else
@@ -161,9 +230,56 @@ static int sends(const Exchange *e, int rank) { return !is_from_root(e) || rank 
 static Slot *slot_for(const Exchange *e, int peer) { return &e->outgoing[is_one_to_each(e) ? peer : 0]; }
 static Slot *slot_from(const Exchange *e, int peer) { return &e->incoming[is_from_root(e) ? 0 : peer]; }
 
+static void free_requests(const Exchange *e) { if (e->work.requests != e->few) free(e->work.requests); }
+
+/* room for so many requests more, all null */
+static int more_requests(Exchange *e, int n)
+{
+    free_requests(e);
+    e->work.nrequests = 0;
+    e->work.requests = malloc((size_t)(n + 1) * sizeof(MPI_Request));
+    for (int i = 0; e->work.requests && i < n; i++) e->work.requests[i] = MPI_REQUEST_NULL;
+    return e->work.requests ? 0 : MPI_ERR_NO_MEM;
+}
+
+/* The tag of an edge between neighbors: a grid of two has two edges between the same ranks, one in each direction.
+ * Elsewhere those of two ranks are told apart by their order. */
+static int tag_of(const Exchange *e, int up) { return e->grid ? e->tag + NUMBERS * (3 + (up & 1)) : e->tag; }
+
+/* the outgoing edge that is the i-th incoming one, where both lead from here to here */
+static int own_edge(const Exchange *e, int i)
+{
+    int before = 0, k = -1;
+    if (e->grid) return i ^ 1;
+    for (int j = 0; j <= i; j++) before += e->sources.at[j] == e->rank;
+    while (before) before -= e->destinations.at[++k] == e->rank;
+    return k;
+}
+
+static int exchange_with_neighbors(Exchange *e)
+{
+    const MPI_Comm comm = e->work.context->hidden;
+    int rc = more_requests(e, e->sources.count + e->destinations.count);
+    MPI_Request *request = e->work.requests;
+    e->stage = DIRECT;
+    for (int i = 0; i < e->sources.count && !rc; i++) {
+        int source = e->sources.at[i];
+        if (source == e->rank) e->incoming[i] = *slot_for(e, own_edge(e, i));
+        else if (source >= 0) rc = MPI_Irecv(&e->incoming[i], sizeof(Slot), MPI_BYTE, source, tag_of(e, i ^ 1), comm, request++);
+    }
+    for (int i = 0; i < e->destinations.count && !rc; i++) {
+        const Slot *slot = slot_for(e, i);
+        int dest = e->destinations.at[i], bytes = (int)offsetof(Slot, data) + slot->length;
+        if (dest >= 0 && dest != e->rank) rc = MPI_Isend(slot, bytes, MPI_BYTE, dest, tag_of(e, i), comm, request++);
+    }
+    e->work.nrequests = (int)(request - e->work.requests);
+    return rc;
+}
+
 /* to each other, without a collective */
 static int send_slots(Exchange *e)
 {
+    if (e->neighbors) return exchange_with_neighbors(e);
     const MPI_Comm comm = e->work.context->hidden;
     int rc = 0;
     MPI_Request *request = e->work.requests = e->few;
@@ -201,19 +317,21 @@ static int start_exchange(Exchange *e)
 {
     Context *context = e->work.context;
     const uint64_t before = context->exchanges++;
-    const int pending = context->making != MPI_REQUEST_NULL, few = e->size > 1 && e->size <= FEW;
+    int rc = e->neighbors ? make_hidden(context, e->comm) : 0;
+    const int pending = context->making != MPI_REQUEST_NULL, few = e->neighbors || (e->size > 1 && e->size <= FEW);
     e->tag = (int)(before % NUMBERS);
+    if (rc) return rc;
     if (few && pending) { e->stage = AWAITING; return 0; }
-    if (few && context->hidden != MPI_COMM_NULL) return send_slots(e);
+    if (e->neighbors || (few && context->hidden != MPI_COMM_NULL)) return send_slots(e);
     const int needed = e->kind == ALLTOALL || (e->nonblocking ? e->kind < BARRIER : few && before >= REPEATEDLY);
-    int rc = needed ? make_hidden(context, e->comm) : 0;
+    rc = needed ? make_hidden(context, e->comm) : 0;
     return rc ? rc : collect_slots(e);
 }
 
 /* --- the pieces ------------------------------------------------------------------------------------------- */
 
 /* the rank whose object an incoming slot holds */
-static int origin(const Exchange *e, int i) { return is_from_root(e) ? e->root : i; }
+static int origin(const Exchange *e, int i) { return e->neighbors ? e->sources.at[i] : is_from_root(e) ? e->root : i; }
 
 static int failed_slot(const Exchange *e)
 {
@@ -242,42 +360,44 @@ static int any_pieces(const Exchange *e)
     return 0;
 }
 
-/* do pieces of incoming slot i come to this rank? */
-static int comes(const Exchange *e, int i) { return origin(e, i) != e->rank && (e->kind != GATHER || e->rank == e->root); }
+static int is_peer(const Exchange *e, int rank) { return rank != e->rank && rank >= e->low && rank < e->low + e->peers; }
 
-/* does this rank send pieces to that one? */
-static int goes(const Exchange *e, int peer)
+/* do pieces of incoming slot i come to this rank? */
+static int comes(const Exchange *e, int i)
 {
-    return peer != e->rank && (e->kind == GATHER ? peer == e->root : sends(e, e->rank));
+    return is_peer(e, origin(e, i)) && !(e->incoming[i].flags & FAILED) && (e->from == ALL_OF_THEM || e->from == origin(e, i));
 }
 
-static int post_parts(Exchange *e, const Part *parts, int n, int source)
+/* The i-th rank to send pieces to, or NOBODY. Each rank begins with another, so that none is flooded. */
+static int target(const Exchange *e, int i)
+{
+    int peer = e->neighbors ? e->destinations.at[i] : (e->rank + i) % e->size;
+    return is_peer(e, peer) && (e->to == ALL_OF_THEM || e->to == peer) ? peer : NOBODY;
+}
+
+static int targets(const Exchange *e) { return e->kind == BCAST ? 0 : e->neighbors ? e->destinations.count : e->size; }
+
+/* what goes to the i-th */
+static const Parcel *parcel_for(const Exchange *e, int i)
+{
+    return &e->parcels[!is_one_to_each(e) ? 0 : e->neighbors ? i : (e->rank + i) % e->size];
+}
+
+static int post_parts(Exchange *e, const Part *parts, int n, int source, int tag)
 {
     int rc = 0;
     for (int i = 0; i < n && !rc; i++) {
-        rc = receive_piece(&parts[i], source, e->tag, e->work.context->hidden, e->work.requests + e->work.nrequests);
+        rc = receive_piece(&parts[i], source, tag, e->work.context->hidden, e->work.requests + e->work.nrequests);
         e->work.nrequests += chunks_of(parts[i].bytes);
     }
     return rc;
 }
 
-static int post_pieces(Exchange *e, const Piece *pieces, int n, int dest)
+static int post_pieces(Exchange *e, const Piece *pieces, int n, int dest, int tag)
 {
     MPI_Request *requests = e->work.requests + e->work.nrequests;
     e->work.nrequests += messages_of(pieces, n);        /* what was not posted is null */
-    return send_pieces(pieces, n, dest, e->tag, e->work.context->hidden, requests);
-}
-
-static void free_requests(const Exchange *e) { if (e->work.requests != e->few) free(e->work.requests); }
-
-/* room for so many requests more, all null */
-static int more_requests(Exchange *e, int n)
-{
-    free_requests(e);
-    e->work.nrequests = 0;
-    e->work.requests = malloc((size_t)(n + 1) * sizeof(MPI_Request));
-    for (int i = 0; e->work.requests && i < n; i++) e->work.requests[i] = MPI_REQUEST_NULL;
-    return e->work.requests ? 0 : MPI_ERR_NO_MEM;
+    return send_pieces(pieces, n, dest, tag, e->work.context->hidden, requests);
 }
 
 /* memory for all that comes; how many messages that takes */
@@ -323,25 +443,23 @@ static int forward(Exchange *e)
     for (int i = 0; i < n; i++) pieces[i] = own ? own->pieces[i] : (Piece){e->parts[0][i].data, e->parts[0][i].bytes};
     while (child(e, children) >= 0) children++;
     rc = more_requests(e, messages_of(pieces, n) * children);
-    for (int i = 0; i < children && !rc; i++) rc = post_pieces(e, pieces, n, child(e, i));
+    for (int i = 0; i < children && !rc; i++) rc = post_pieces(e, pieces, n, child(e, i), e->tag);
     free(pieces);
     e->stage = FORWARDING;
     return rc;
 }
 
-/* receives and sends at once; each rank begins with another, so that none is flooded */
+/* receives and sends at once */
 static int move(Exchange *e)
 {
     int messages = 0, rc = make_room(e, &messages);
-    for (int i = 0; i < e->size && e->kind != BCAST; i++)
-        if (goes(e, i)) messages += messages_of(parcel_for(e, i)->pieces, parcel_for(e, i)->npieces);
+    for (int i = 0; i < targets(e); i++)
+        if (target(e, i) != NOBODY) messages += messages_of(parcel_for(e, i)->pieces, parcel_for(e, i)->npieces);
     if (!rc) rc = more_requests(e, messages);
     for (int i = 0; i < e->nincoming && !rc; i++)
-        rc = post_parts(e, e->parts[i], e->nparts[i], e->kind == BCAST ? parent(e) : origin(e, i));
-    for (int i = 1; i < e->size && !rc && e->kind != BCAST; i++) {
-        int peer = (e->rank + i) % e->size;
-        if (goes(e, peer)) rc = post_pieces(e, parcel_for(e, peer)->pieces, parcel_for(e, peer)->npieces, peer);
-    }
+        rc = post_parts(e, e->parts[i], e->nparts[i], e->kind == BCAST ? parent(e) : origin(e, i), tag_of(e, i ^ 1));
+    for (int i = 0; i < targets(e) && !rc; i++)
+        if (target(e, i) != NOBODY) rc = post_pieces(e, parcel_for(e, i)->pieces, parcel_for(e, i)->npieces, target(e, i), tag_of(e, i));
     e->stage = MOVING;
     return rc;
 }
@@ -361,6 +479,12 @@ static int have_slots_come(Exchange *e)
     return done || e->work.rc;
 }
 
+/* with the slots, for all ranks: neighbors do not know of others' neighbors */
+static int is_over(const Exchange *e)
+{
+    return !e->neighbors && (e->kind == BARRIER || e->kind == ITEMS || failed_slot(e) >= 0 || !any_pieces(e));
+}
+
 static int advance_exchange(Work *work)
 {
     Exchange *e = (Exchange *)work;
@@ -373,7 +497,7 @@ static int advance_exchange(Work *work)
         /* fall through */
     case DIRECT: case SLOTTED:
         if (!have_slots_come(e)) return 0;
-        if (work->rc || e->size == 1 || e->kind >= BARRIER || failed_slot(e) >= 0 || !any_pieces(e)) return 1;
+        if (work->rc || e->size == 1 || is_over(e)) return 1;
         e->stage = context->hidden == MPI_COMM_NULL && context->making == MPI_REQUEST_NULL ? WANTING : HIDDEN;
         if (e->stage == WANTING) return 0;
         /* fall through */
@@ -405,15 +529,16 @@ static PyObject *unpack_own(const Exchange *e, const Slot *slot, const Parcel *p
 static PyObject *unpack_slot(const Exchange *e, int i)
 {
     const Slot *slot = &e->incoming[i];
-    if (origin(e, i) == e->rank && e->noutgoing) return unpack_own(e, slot, parcel_for(e, e->rank));
+    if (origin(e, i) == e->rank && e->noutgoing) return unpack_own(e, slot, &e->parcels[!is_one_to_each(e) ? 0 : e->neighbors ? own_edge(e, i) : e->rank]);
     return unpack(e->work.serializer, slot->data, slot->length, e->parts[i], e->nparts[i]);
 }
 
 static PyObject *unpack_all(const Exchange *e)
 {
-    PyObject *list = PyList_New(e->size);
-    for (int i = 0; list && i < e->size; i++) {
-        PyObject *object = unpack_slot(e, i);
+    const int n = e->neighbors ? e->nincoming : e->peers;
+    PyObject *list = PyList_New(n);
+    for (int i = 0; list && i < n; i++) {
+        PyObject *object = unpack_slot(e, e->low + i);
         if (!object || PyList_SetItem(list, i, object)) Py_CLEAR(list);
     }
     return list;
@@ -452,6 +577,13 @@ static PyObject *combined(const Exchange *e)
     Py_RETURN_NONE;
 }
 
+/* the rank in its own group of one where slots travel */
+static int in_group(const Exchange *e, int rank)
+{
+    if (rank >= e->low && rank < e->low + e->peers) return rank - e->low;
+    return e->low ? rank : rank - e->peers;
+}
+
 static PyObject *exchanged(Work *work)
 {
     Exchange *e = (Exchange *)work;
@@ -463,10 +595,10 @@ static PyObject *exchanged(Work *work)
         e->type = e->error = e->trace = NULL;
         return NULL;
     }
-    if (failed >= 0) return raise_remote(origin(e, failed), e->incoming[failed].data, e->incoming[failed].length);
+    if (failed >= 0 && !MUTANT(no_remote_error)) return raise_remote(in_group(e, origin(e, failed)), e->incoming[failed].data, e->incoming[failed].length);
     if (e->kind == BCAST && e->rank == e->root) return Py_NewRef(e->object);
-    if (e->kind == BCAST || e->kind == SCATTER) return unpack_slot(e, 0);
-    if (e->kind == GATHER && e->rank != e->root) Py_RETURN_NONE;
+    if (e->from == NOBODY) Py_RETURN_NONE;
+    if (e->from != ALL_OF_THEM) return unpack_slot(e, is_from_root(e) ? 0 : e->from);
     PyObject *list = unpack_all(e);
     return list && e->op ? fold(list, e->op) : list;
 }
@@ -477,6 +609,7 @@ static void release_exchange(Work *work)
     for (int i = 0; i < e->noutgoing; i++) free_frame(e->frames[i]);
     for (int i = 0; i < e->nincoming; i++) free_parts(e->parts[i], e->nparts[i]);
     free_requests(e);
+    free_frame(e->neighbors);
     Py_XDECREF(e->object);
     Py_XDECREF(e->op);
     Py_XDECREF(e->type);
@@ -499,15 +632,19 @@ static int note_use(Context *context, const char *name)
     return bad ? RAISED : 0;
 }
 
-int check_objects(const Comm *self, const char *name, int root)
+/* ranks that can be named as root here: those of the other group, where there is one */
+static int is_root_name(const Comm *self, int root)
+{
+    const Context *c = self->context;
+    return is_inter(self) ? root == MPI_ROOT || root == MPI_PROC_NULL || (root >= 0 && root < c->remote_size) : root >= 0 && root < c->size;
+}
+
+int check_objects(Comm *self, const char *name, int root)
 {
     if (usable(self)) return RAISED;
-    if (self->context->remote_size >= 0) {
-        PyErr_Format(PyExc_NotImplementedError, "%s: objects cannot be sent collectively between two groups: use the methods with a capital, or merge them", name);
-        return RAISED;
-    }
-    if (root < 0 || root >= self->context->size) return MPI_ERR_ROOT;
-    return self->context->locks ? note_use(self->context, name) : 0;
+    if (!is_root_name(self, root)) return MPI_ERR_ROOT;
+    int rc = join_groups(self);
+    return rc || !self->context->locks ? rc : note_use(self->context, name);
 }
 
 /* an exchange with this rank's part packed; NULL with rc */
@@ -520,8 +657,7 @@ static Exchange *prepare_exchange(Comm *self, const Method *m, int nonblocking, 
     Exchange *e = new_exchange(self, m->kind, root, nonblocking);
     if (!e) { *rc = RAISED; return NULL; }
     if (m->kind == BCAST) e->object = Py_NewRef(object);
-    int packs = m->kind == BCAST || m->kind == SCATTER ? e->rank == root : 1;
-    if (packs && (is_one_to_each(e) ? pack_items(e, m->name, object) : pack_slot(e, 0, object))) fail(e);
+    if (e->to != NOBODY && (is_one_to_each(e) ? pack_items(e, m->name, object) : pack_slot(e, 0, object))) fail(e);
     return e;
 }
 
@@ -604,6 +740,8 @@ COLLECTIVE(bcast, ibcast, BCAST, 1, Bcast, "obj, root=0", "Broadcast an object f
 COLLECTIVE(gather, igather, GATHER, 1, Gather, "sendobj, root=0", "Gather an object from each rank at one, as a list; the others get None.")
 COLLECTIVE(scatter, iscatter, SCATTER, 1, Scatter, "sendobj, root=0", "Scatter the items of a sequence from one rank to all; return one's own.")
 COLLECTIVE(allgather, iallgather, ALLGATHER, 0, Allgather, "sendobj", "Gather an object from each rank at all, as a list.")
+COLLECTIVE(neighbor_allgather, ineighbor_allgather, NEAR, 0, Neighbor_allgather, "sendobj", "Send an object to all neighbors; return a list of what came from each.")
+COLLECTIVE(neighbor_alltoall, ineighbor_alltoall, NEARBY, 0, Neighbor_alltoall, "sendobj", "Send an item of a sequence to each neighbor; return a list of what came from each.")
 COLLECTIVE(alltoall, ialltoall, ALLTOALL, 0, Alltoall, "sendobj", "Send an item of a sequence to each rank; return a list of what came from each.")
 
 METHOD(Comm, iallreduce, "sendobj, op=SUM, commute=False", "Start to: Combine an object of each rank, in rank order; request.wait() returns the result.")
@@ -657,12 +795,13 @@ static int test_hidden(void *context)
 METHOD0(Comm, _hidden, "The communicator on which collectives of objects go on point-to-point.")
 {
     Door door;
-    int rc = usable(self) || enter(&door, OP_MPI_Comm_idup, NOTE(ON(self))) ? RAISED : 0;
-    if (rc) return NULL;
+    int rc = usable(self) ? RAISED : join_groups(self);
+    if (!rc) rc = enter(&door, OP_MPI_Comm_idup, NOTE(ON(self)));
+    if (rc) return finish(NULL, rc);
     rc = make_hidden(self->context, self->handle);
     if (!rc) rc = poll_until(&door, test_hidden, self->context);
     leave(&door, rc, NULL);
-    return rc ? finish(NULL, rc) : new_comm(self->context->hidden, NULL);
+    return rc ? finish(NULL, rc) : hidden_comm(self->context);
 }
 
 PyMethodDef object_functions[] = {ROW_(module, _comm_lock_table, 0), END_OF_ROWS};
@@ -670,3 +809,4 @@ PyMethodDef object_collective_methods[] = {
 #define BOTH(name) ROW(Comm, name), ROW(Comm, i##name)
     BOTH(bcast), BOTH(gather), BOTH(scatter), BOTH(allgather), BOTH(alltoall), ROW0(Comm, barrier), ROW0(Comm, ibarrier), ROW(Comm, iallreduce),
     ROW0(Comm, _hidden), END_OF_ROWS};
+PyMethodDef object_neighbor_methods[] = {BOTH(neighbor_allgather), BOTH(neighbor_alltoall), END_OF_ROWS};

@@ -10,10 +10,11 @@
 
 static int piece_base = INT_MAX;        /* the first reserved tag */
 
-int prepare_objects(void)
+int prepare_objects(MPI_Comm comm)
 {
     int *most = NULL, found = 0;
-    if (check(MPI_Comm_get_attr(MPI_COMM_WORLD, MPI_TAG_UB, &most, &found))) return -1;
+    if (piece_base != INT_MAX) return prepare_reductions();
+    if (check(MPI_Comm_get_attr(comm, MPI_TAG_UB, &most, &found))) return -1;
     piece_base = (found ? *most : 32767) - SLOTS + 1;
     return prepare_reductions();
 }
@@ -506,7 +507,7 @@ static PyObject *started_large(Comm *self, Request *r, int operation, const Parc
 }
 
 /* three modes, blocking and nonblocking */
-#define SENDING(name, iname, mpi, impi, mode, doc)                                                        \
+#define SENDING(name, iname, mpi, impi, DOOR, mode, doc)                                                  \
     METHOD(Comm, name, "obj, dest, tag=0", doc " Return when it has left; it may be changed then.")      \
     {                                                                                                     \
         Letter to; Parcel p; char room[ROOM]; int slot;                                                   \
@@ -515,7 +516,7 @@ static PyObject *started_large(Comm *self, Request *r, int operation, const Parc
         if (!rc) rc = pack_to_send(frame, self->context, to.object, to.dest, mode, room, &p, &slot);      \
         if (!rc && p.npieces) return finish(NULL, send_large(self, frame, OP_##mpi, &p, &to, slot, mode));\
         if (!rc)                                                                                          \
-            SEND_C(rc, frame, TO_PEER(p, to.dest, to.tag), mpi, impi, mode == SYNCHRONOUS ? INT64_MAX : p.total, p.head, (MPI_Count)p.bytes, MPI_BYTE, to.dest, to.tag, self->handle); \
+            DOOR(rc, frame, TO_PEER(p, to.dest, to.tag), mpi, impi, p.total, p.head, (MPI_Count)p.bytes, MPI_BYTE, to.dest, to.tag, self->handle); \
         return finish_heap(frame, rc);                                                                    \
     }                                                                                                     \
     METHOD(Comm, iname, "obj, dest, tag=0", "Start to: " doc " It must not be changed until the request is done.") \
@@ -530,9 +531,9 @@ static PyObject *started_large(Comm *self, Request *r, int operation, const Parc
         return started(r, rc);                                                                            \
     }
 
-SENDING(send, isend, MPI_Send, MPI_Isend, STANDARD, "Send an object.")
-SENDING(ssend, issend, MPI_Ssend, MPI_Issend, SYNCHRONOUS, "Send an object; synchronous: its receive has begun when this ends.")
-SENDING(bsend, ibsend, MPI_Bsend, MPI_Ibsend, BUFFERED, "Send an object through the attached buffer, all of it in one message.")
+SENDING(send, isend, MPI_Send, MPI_Isend, SEND_C, STANDARD, "Send an object.")
+SENDING(ssend, issend, MPI_Ssend, MPI_Issend, SYNCHRONOUS_C, SYNCHRONOUS, "Send an object; synchronous: its receive has begun when this ends.")
+SENDING(bsend, ibsend, MPI_Bsend, MPI_Ibsend, SEND_C, BUFFERED, "Send an object through the attached buffer, all of it in one message.")
 
 /* --- receiving, for users --------------------------------------------------------------------------------- */
 
@@ -615,7 +616,7 @@ METHOD(Comm, sendrecv, "sendobj, dest, sendtag=0, recvbuf=None, source=ANY_SOURC
     Frame *second = s ? new_frame() : NULL;
     if (second) second->signature = signature;
     Receiving *r = s ? new_receive(self->context, self->handle, source, tag, second, "recvbuf", buf) : NULL;
-    if (!r || enter(&door, OP_MPI_Sendrecv, TO_PEER(p, to.dest, to.tag))) {
+    if (!r || enter(&door, OP_MPI_Sendrecv, NOTE(ON(self), .bytes = p.total, .peer = to.dest, .tag = to.tag, .from = source == MPI_PROC_NULL ? NONE : source, .from_tag = tag))) {
         if (r) free_work(&r->work);
         if (s) leave_alone(&s->work);
         return NULL;
@@ -659,6 +660,7 @@ METHOD(Message, recv, "status=None", "Receive the object that the message brings
     now_is(self, handle);
     if (!rc) rc = finish_work(&door, &r->work);
     leave(&door, rc, &r->work.status);
+    if (recorder && !rc) recorder->started(door.record, self->record);
     return conclude(&r->work, rc, status);
 }
 
@@ -669,6 +671,7 @@ METHOD0(Message, irecv, "Start to receive the object that the message brings; re
     if (!r) return NULL;
     MPI_Message handle = self->handle;
     PyObject *request = started_receive(r, OP_MPI_Imrecv, NOTE(.comm = self->context, .peer = self->status.MPI_SOURCE), receive, &handle);
+    if (recorder && request) recorder->started(last_record(), self->record);
     now_is(self, handle);
     return request;
 }

@@ -65,7 +65,9 @@ static void combine_terms(void *in, void *inout, int *count, MPI_Datatype *type)
 
 int prepare_reductions(void)
 {
-    int rc = MPI_Type_contiguous((int)sizeof(Term), MPI_BYTE, &term_type);
+    int rc = 0;
+    if (combine_all) return 0;
+    rc = MPI_Type_contiguous((int)sizeof(Term), MPI_BYTE, &term_type);
     if (!rc) rc = MPI_Type_commit(&term_type);
     if (!rc) rc = MPI_Op_create(combine_terms, 1, &combine_all);
     return check(rc) ? -1 : 0;
@@ -120,7 +122,7 @@ static int is_native_array(Frame *frame, PyObject **object, int op, Buffer *buff
         frame_hold(frame, *object);
         Py_DECREF(*object);
     }
-    if (!to_buffer(frame, "sendobj", *object, TO_READ, 1, buffer) && !frame->ntypes) return 1;
+    if (!to_buffer(frame, "sendobj", *object, TO_READ, 1, buffer) && buffer->form == NUMBER && !frame->ntypes) return 1;
     PyErr_Clear();
     return 0;
 }
@@ -219,7 +221,7 @@ static PyObject *reduce_objects(Comm *self, const Reduction *r, int safe)
 static PyObject *reduce(Comm *self, Frame *frame, Reduction *r)
 {
     int op = PyObject_TypeCheck(r->op, OpType) && !((Op *)r->op)->function ? number_of(((Op *)r->op)->handle) : OTHER;
-    if (op == OTHER) return reduce_objects(self, r, 0);
+    if (op == OTHER || self->context->remote_size >= 0) return reduce_objects(self, r, 0);
     Buffer in;
     Term term = {.op = (uint8_t)op, .kind = OBJECT};
     if (is_native_array(frame, &r->object, op, &in)) {
@@ -228,7 +230,8 @@ static PyObject *reduce(Comm *self, Frame *frame, Reduction *r)
     } else
         describe_number(r->object, &term);
     const Items items = {&term, sizeof term, term_type, combine_all, combine};
-    PyObject *done = combine_items(self, &items, operations[r->kind], NOTE(ALL(self), .root = r->kind == REDUCE ? r->root : NONE));
+    const MPI_Op handle = ((Op *)r->op)->handle;
+    PyObject *done = combine_items(self, &items, operations[r->kind], NOTE(ALL(self), .op = handle, .root = r->kind == REDUCE ? r->root : NONE));
     if (!done) return NULL;
     Py_DECREF(done);
     if (term.kind == ARRAY) return reduce_arrays(self, frame, r, &in);

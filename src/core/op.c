@@ -1,8 +1,8 @@
 /* Operations of reductions, also Python callables (MPI 5.0, section 6.9).
  *
  * MPI gives an operation's function no closure, so each user operation needs a C function of its own: the first
- * STAMPED are stamped by a macro, the rest are made by ctypes, so there is no limit. A slot is used again only when
- * its operation was freed and can no longer be in use by MPI, which nobody can know: so never before MPI_Finalize. */
+ * STAMPED are stamped by a macro, the rest are made by ctypes, so there is no limit. A slot is used again when the Op has
+ * gone away that it belongs to: requests hold theirs. C functions are given to MPI as they are, and never need the GIL. */
 #include "core.h"
 #include <stdlib.h>
 
@@ -18,8 +18,9 @@ int to_op(Frame *frame, PyObject *value, void *target)
 /* --- functions that MPI calls ----------------------------------------------------------------------------- */
 
 enum { STAMPED = 64 };
-static PyObject **functions;            /* Python callables, by slot */
-static int nfunctions;
+typedef struct { PyObject *callable; MPI_User_function *function; } Slot;       /* callable: NULL if it is free */
+static Slot *slots_;
+static int nslots;
 
 static int apply(PyObject *function, void *in, void *inout, int count, MPI_Datatype type)
 {
@@ -27,29 +28,21 @@ static int apply(PyObject *function, void *in, void *inout, int count, MPI_Datat
     if (MPI_Type_get_extent(type, &lb, &extent)) return -1;
     PyObject *a = memory_of(in, count * extent, 0), *b = memory_of(inout, count * extent, 1), *t = new_handle(DatatypeType, &type);
     PyObject *done = a && b && t ? PyObject_CallFunctionObjArgs(function, a, b, t, NULL) : NULL;
-    PyObject *views[] = {a, b};
-    for (int i = 0; i < 2; i++) {       /* the memory is MPI's, and gone after this call */
-        PyObject *released = done && views[i] ? PyObject_CallMethod(views[i], "release", NULL) : NULL;
-        if (done && !released) PyErr_Clear();           /* somebody still holds a view of it: at his own risk */
-        Py_XDECREF(released);
-        Py_XDECREF(views[i]);
-    }
+    PyObject *both[] = {a, b};
+    for (int i = 0; done && i < 2; i++)
+        if (end_memory(both[i])) PyErr_Clear();         /* gone after this call; who still uses it does so at his own risk */
+    Py_XDECREF(a);
+    Py_XDECREF(b);
     Py_XDECREF(t);
     Py_XDECREF(done);
     return done ? 0 : -1;
 }
 
-/* An exception cannot be returned through MPI: it ends the job. */
 static void call_function(int slot, void *in, void *inout, int count, MPI_Datatype type)
 {
     if (!Py_IsInitialized()) MPI_Abort(MPI_COMM_WORLD, 1);
     PyGILState_STATE gil = PyGILState_Ensure();
-    if (apply(functions[slot], in, inout, count, type)) {
-        PySys_WriteStderr("An exception in a reduction operation cannot be passed through MPI; the job ends:\n");
-        PyErr_Print();
-        set_exit_status(1);
-        MPI_Abort(MPI_COMM_WORLD, 1);
-    }
+    if (apply(slots_[slot].callable, in, inout, count, type)) end_in_callback("a reduction operation");
     PyGILState_Release(gil);
 }
 
@@ -85,36 +78,60 @@ static MPI_User_function *closure(int slot)
     return function;
 }
 
-static MPI_User_function *new_function(PyObject *callable)
+/* a slot for a callable, or -1 */
+static int take_slot(PyObject *callable)
 {
-    PyObject **more = realloc(functions, (size_t)(nfunctions + 1) * sizeof *functions);
-    if (!more) { PyErr_NoMemory(); return NULL; }
-    functions = more;
-    MPI_User_function *function = nfunctions < STAMPED ? stamped[nfunctions] : closure(nfunctions);
-    if (function) functions[nfunctions++] = Py_NewRef(callable);
+    int slot = 0;
+    while (slot < nslots && slots_[slot].callable) slot++;
+    if (slot == nslots) {
+        Slot *more = realloc(slots_, (size_t)(nslots + 1) * sizeof *slots_);
+        if (!more) { PyErr_NoMemory(); return -1; }
+        slots_ = more;
+        MPI_User_function *function = slot < STAMPED ? stamped[slot] : closure(slot);
+        if (!function) return -1;
+        slots_[nslots++] = (Slot){NULL, function};
+    }
+    slots_[slot].callable = Py_NewRef(callable);
+    return slot;
+}
+
+static void give_slot(int slot) { if (slot >= 0) Py_CLEAR(slots_[slot].callable); }
+
+/* the function itself if it is one of C: an address, or an object of ctypes, cffi or Numba that has one; NULL without an exception: Python */
+static MPI_User_function *function_of_c(PyObject *callable)
+{
+    MPI_User_function *function = NULL;
+    PyObject *helpers = PyImport_ImportModule("mmpi.closures"), *address = helpers ? PyObject_CallMethod(helpers, "address_of", "O", callable) : NULL;
+    if (address && address != Py_None) *(void **)&function = PyLong_AsVoidPtr(address);
+    Py_XDECREF(helpers);
+    Py_XDECREF(address);
     return function;
 }
 
 /* --- methods ---------------------------------------------------------------------------------------------- */
 
-CLASSMETHOD(Op, Create, "function, commute=False", "An operation from function(inbuf, inoutbuf, datatype), which changes inoutbuf in place.")
+CLASSMETHOD(Op, Create, "function, commute=False",
+            "An operation from function(inbuf, inoutbuf, datatype), which changes inoutbuf in place"
+            "; or from a C function (MPI_User_function): its address, or an object of ctypes, cffi or Numba.")
 {
-    Frame frame; PyObject *callable; int commute = 0; MPI_Op new = MPI_OP_NULL; MPI_User_function *function = NULL;
+    Frame frame; PyObject *callable; int commute = 0, slot = -1; MPI_Op new = MPI_OP_NULL; MPI_User_function *function = NULL;
     int rc = PARSE(&frame, to_object, &callable, to_flag, &commute);
-    if (!rc && !PyCallable_Check(callable)) { PyErr_Format(PyExc_TypeError, "Create(function, commute=False): function: %R cannot be called", callable); rc = RAISED; }
     if (!rc && mpi_state != RUNNING) rc = refuse(OP_MPI_Op_create);
-    if (!rc && !(function = new_function(callable))) rc = RAISED;
-    if (!rc) LOCAL(rc, MPI_Op_create, function, commute, &new);
-    Op *self_ = rc ? NULL : new_handle(self, &new);
-    if (self_) self_->function = Py_NewRef(callable);
-    return finish_with(&frame, rc, (PyObject *)self_);
+    if (!rc && !(function = function_of_c(callable)) && PyErr_Occurred()) rc = RAISED;
+    if (!rc && !function && !PyCallable_Check(callable)) { PyErr_Format(PyExc_TypeError, "Create(function, commute=False): function: %R cannot be called", callable); rc = RAISED; }
+    if (!rc && !function && (slot = take_slot(callable)) < 0) rc = RAISED;
+    if (!rc) LOCAL(rc, MPI_Op_create, function ? function : slots_[slot].function, commute, &new);
+    Op *op = rc ? NULL : new_owned(self, &new);
+    if (op) { op->function = Py_NewRef(callable); op->slot = slot; }
+    else give_slot(slot);
+    return finish_with(&frame, rc, (PyObject *)op);
 }
 
 METHOD0(Op, Free, "Free the operation.")
 {
     int rc;
     CALL(rc, NOTE(.op = self->handle), MPI_Op_free, &self->handle);
-    if (!rc) Py_CLEAR(self->function);
+    if (!rc) disown((PyObject *)self);
     return finish(NULL, rc);
 }
 
@@ -129,31 +146,25 @@ METHOD(Op, Reduce_local, "inbuf, inoutbuf", "Combine two buffers of this process
 {
     Frame frame; PyObject *in, *inout; Buffer a, b;
     int rc = PARSE(&frame, to_object, &in, to_object, &inout) || to_buffer(&frame, "inbuf", in, TO_READ, 1, &a) ||
-             to_buffer(&frame, "inoutbuf", inout, TO_WRITE, 1, &b) || same_layout(&frame, &a, &b) ? RAISED : 0;
+             to_buffer(&frame, "inoutbuf", inout, TO_WRITE, 1, &b) || same_layout(&frame, &a, &b) || reducible(&frame, "inbuf", &a, self->handle) ? RAISED : 0;
     if (!rc) CALL_C(rc, NOTE(MOVES(a), .op = self->handle), MPI_Reduce_local, a.addr, b.addr, a.count, a.type, self->handle);
     return finish(&frame, rc);
 }
 
 GETTER(Op, is_commutative, "Whether the order of operands does not matter.") { return Op_Is_commutative_body(self); }
-GETTER(Op, is_predefined, "Whether MPI defines it.")
+
+/* MPI's own operations know numbers only, and no derived type, which also stands for a count beyond int */
+int reducible(const Frame *frame, const char *argument, const Buffer *b, MPI_Op op)
 {
-    int known = self->handle == MPI_OP_NULL;
-#define OBJ(type, name, ...) known |= IS_##type(name);
-#define IS_Op(name) self->handle == MPI_##name
-#define IS_Comm(name) 0
-#define IS_Group(name) 0
-#define IS_Win(name) 0
-#define IS_File(name) 0
-#define IS_Session(name) 0
-#define IS_Message(name) 0
-#define IS_Info(name) 0
-#define IS_Errhandler(name) 0
-#define IS_Request(name) 0
-#define IS_Datatype(name) 0
-#include "abi/objects.h"
-#undef OBJ
-    return PyBool_FromLong(known);
+    PyObject *object = b->form == OPAQUE ? new_handle(OpType, &op) : NULL;
+    if (b->form == GAPS) PyErr_SetString(PyExc_TypeError, "an array that is not in one piece cannot be reduced: see numpy.ascontiguousarray");
+    else if (object && is_predefined(object)) PyErr_SetString(PyExc_TypeError, "MPI does not know items of this type, so none of its own operations can reduce them");
+    else if (b->items) PyErr_SetString(PyExc_OverflowError, "more items than this MPI library can reduce at once: it has no large-count functions");
+    Py_XDECREF(object);
+    return PyErr_Occurred() ? blame(frame, argument) : 0;
 }
+
+GETTER(Op, is_predefined, "Whether MPI defines it.") { return PyBool_FromLong(is_predefined((PyObject *)self)); }
 
 /* op(a, b) on Python objects: what the operation of that name does to numbers; see mmpi/operators.py */
 static PyObject *op_call(PyObject *self, PyObject *args, PyObject *kwargs)
@@ -161,7 +172,7 @@ static PyObject *op_call(PyObject *self, PyObject *args, PyObject *kwargs)
     PyObject *a, *b, *function = ((Op *)self)->function;
     static char *names[] = {"x", "y", NULL};
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO", names, &a, &b)) return NULL;
-    if (function) return PyObject_CallFunctionObjArgs(function, a, b, NULL);
+    if (function) return PyObject_CallFunctionObjArgs(function, a, b, Py_None, NULL);
     PyObject *operators = PyImport_ImportModule("mmpi.operators"), *name = operators ? PyObject_Repr(self) : NULL;
     PyObject *result = name ? PyObject_CallMethod(operators, "apply", "OOO", name, a, b) : NULL;
     Py_XDECREF(operators);
@@ -184,17 +195,36 @@ static int op_clear(PyObject *self)
 
 static void op_dealloc(PyObject *self)
 {
+    Op *op = (Op *)self;
+    int slot = op->function && (op->flags & OWNED || op->handle == MPI_OP_NULL) ? op->slot : -1;   /* else somebody may have the handle */
     PyObject_GC_UnTrack(self);
     op_clear(self);
     handle_dealloc(self);
+    give_slot(slot);
+}
+
+METHOD0(Op, __reduce__, "For pickle: predefined ones by name, others by their function.")
+{
+    if (is_predefined((PyObject *)self) || !self->function) return handle_reduce((PyObject *)self, NULL);
+    PyObject *create = PyObject_GetAttrString((PyObject *)CLASS_OF(self), "Create"), *commute = create ? Op_Is_commutative_body(self) : NULL;
+    if (!commute) { Py_XDECREF(create); return NULL; }
+    return Py_BuildValue("N(ON)", create, self->function, commute);
+}
+
+static PyObject *op_repr(PyObject *self)
+{
+    PyObject *function = ((Op *)self)->function;
+    return function && handle_bool(self) ? PyUnicode_FromFormat("<Op of %R>", function) : handle_repr(self);
 }
 
 static PyGetSetDef getters[] = {HANDLE_GETROW, GETROW(Op, is_commutative), GETROW(Op, is_predefined), END_OF_GETROWS};
 static PyMethodDef methods[] = {
-    HANDLE_ROWS, CLASSROW(Op, Create), ROW0(Op, Free), ROW0(Op, Is_commutative), ROW(Op, Reduce_local), END_OF_ROWS};
+    ROW0(Op, __reduce__), HANDLE_ROWS, CLASSROW(Op, Create), ROW0(Op, Free), ROW0(Op, Is_commutative), ROW(Op, Reduce_local), END_OF_ROWS};
 static PyType_Slot slots[] = {
-    HANDLE_SLOTS, SLOT(Py_tp_dealloc, op_dealloc), SLOT(Py_tp_traverse, op_traverse), SLOT(Py_tp_clear, op_clear), SLOT(Py_tp_call, op_call),
+    HANDLE_SLOTS, SLOT(Py_tp_dealloc, op_dealloc), SLOT(Py_tp_traverse, op_traverse), SLOT(Py_tp_clear, op_clear), SLOT(Py_tp_call, op_call), SLOT(Py_tp_repr, op_repr),
     {Py_tp_getset, getters}, {Py_tp_methods, methods}, {Py_tp_doc, "An operation of reductions."}, {0, NULL}};
 static PyType_Spec spec = {"mmpi.MPI.Op", sizeof(Op), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC, slots};
 
-int add_op_type(PyObject *module) { return add_type(module, &OpType, &spec, NULL, methods); }
+static int release(void *handle) { return MPI_Op_free(handle); }
+
+int add_op_type(PyObject *module) { return add_handle_type(module, KIND(Op, MPI_OP_NULL, "Free", release), &spec, methods); }

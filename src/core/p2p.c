@@ -2,47 +2,87 @@
 #include "core.h"
 
 #define TO_PEER(m, to, with) NOTE(ON(self), MOVES(m), .peer = to, .tag = with)
+#define BOTH_WAYS(m) NOTE(ON(self), MOVES(m), .peer = dest, .tag = sendtag, .from = source == MPI_PROC_NULL ? NONE : source, .from_tag = recvtag)
 
-/* the four modes, blocking and nonblocking; a synchronous send of any size waits without bound */
-#define SENDING(name, twin, waits_for, doc)                                                               \
-    METHOD(Comm, name, "buf, dest, tag=0", doc " Return when the buffer may be reused.")                  \
-    {                                                                                                     \
-        Frame frame; PyObject *buf; Buffer m; int dest, tag = 0;                                          \
-        int rc = PARSE(&frame, to_object, &buf, to_int, &dest, to_int, &tag) || peer_buffer(&frame, "buf", buf, TO_READ, dest, &m) ? RAISED : 0; \
-        if (!rc) SEND_C(rc, &frame, TO_PEER(m, dest, tag), MPI_##name, MPI_##twin, waits_for,             \
-                        m.addr, m.count, m.type, dest, tag, self->handle);                                \
-        return finish(&frame, rc);                                                                        \
-    }                                                                                                     \
-    METHOD(Comm, twin, "buf, dest, tag=0", "Start to: " doc " Wait for the request before the buffer is reused.") \
+/* a call that starts a send, or prepares one: `request` is the request to fill */
+#define STARTING(name, request, may_copy, doc)                                                                      \
+    METHOD(Comm, name, "buf, dest, tag=0", doc)                                                           \
     {                                                                                                     \
         PyObject *buf; Buffer m; int dest, tag = 0, rc = RAISED;                                          \
-        Request *r = new_request(new_frame());                                                            \
+        Request *r = request;                                                                             \
+        signature->copies = may_copy;                                                                     \
         if (!r || PARSE(r->frame, to_object, &buf, to_int, &dest, to_int, &tag) || peer_buffer(r->frame, "buf", buf, TO_READ, dest, &m)) return started(r, rc); \
-        CALL_C(rc, TO_PEER(m, dest, tag), MPI_##twin, m.addr, m.count, m.type, dest, tag, self->handle, &r->handle); \
+        CALL_C(rc, TO_PEER(m, dest, tag), MPI_##name, m.addr, m.count, m.type, dest, tag, self->handle, &r->handle); \
         return started(r, rc);                                                                            \
     }
 
-SENDING(Send, Isend, m.bytes, "Send a buffer.")
-SENDING(Ssend, Issend, INT64_MAX, "Send a buffer; synchronous: its receive has begun when this ends.")
-SENDING(Bsend, Ibsend, m.bytes, "Send a buffer through the attached one.")
-SENDING(Rsend, Irsend, m.bytes, "Send a buffer to a receive that is already posted.")
+/* the four modes: blocking, nonblocking, persistent; a synchronous send of any size waits without bound */
+#define SENDING(name, twin, DOOR, doc)                                                                    \
+    METHOD(Comm, name, "buf, dest, tag=0", doc " Return when the buffer may be reused.")                  \
+    {                                                                                                     \
+        Frame frame; PyObject *buf; Buffer m; int dest, tag = 0;                                          \
+        signature->copies = 1;                                                                            \
+        int rc = PARSE(&frame, to_object, &buf, to_int, &dest, to_int, &tag) || peer_buffer(&frame, "buf", buf, TO_READ, dest, &m) ? RAISED : 0; \
+        if (!rc) DOOR(rc, &frame, TO_PEER(m, dest, tag), MPI_##name, MPI_##twin, m.bytes,                 \
+                      m.addr, m.count, m.type, dest, tag, self->handle);                                  \
+        return finish(&frame, rc);                                                                        \
+    }                                                                                                     \
+    STARTING(twin, new_request(new_frame()), 1, "Start to: " doc " Wait for the request before the buffer is reused.") \
+    STARTING(name##_init, new_prequest(), 0, "Prepare to: " doc " Start the request as often as needed.")
+
+SENDING(Send, Isend, SEND_C, "Send a buffer.")
+SENDING(Ssend, Issend, SYNCHRONOUS_C, "Send a buffer; synchronous: its receive has begun when this ends.")
+SENDING(Bsend, Ibsend, SEND_C, "Send a buffer through the attached one.")
+SENDING(Rsend, Irsend, SEND_C, "Send a buffer to a receive that is already posted.")
 
 METHOD(Comm, Recv, "buf, source=ANY_SOURCE, tag=ANY_TAG, status=None", "Receive into a buffer.")
 {
     Frame frame; PyObject *buf; Buffer m; Status *status = NULL; MPI_Status s = empty_status(); int source = MPI_ANY_SOURCE, tag = MPI_ANY_TAG;
+    signature->copies = 1;
     int rc = PARSE(&frame, to_object, &buf, to_int, &source, to_int, &tag, to_status, &status) || peer_buffer(&frame, "buf", buf, TO_WRITE, source, &m) ? RAISED : 0;
     if (!rc) RECEIVE_C(rc, &frame, TO_PEER(m, source, tag), &s, MPI_Recv, MPI_Irecv, m.addr, m.count, m.type, source, tag, self->handle);
     if (rc != RAISED) set_status(status, &s);
     return finish(&frame, rc);
 }
 
-METHOD(Comm, Irecv, "buf, source=ANY_SOURCE, tag=ANY_TAG", "Start to receive into a buffer.")
+#define RECEIVING(name, request, may_copy, doc)                                                                     \
+    METHOD(Comm, name, "buf, source=ANY_SOURCE, tag=ANY_TAG", doc)                                        \
+    {                                                                                                     \
+        PyObject *buf; Buffer m; int source = MPI_ANY_SOURCE, tag = MPI_ANY_TAG, rc = RAISED;             \
+        Request *r = request;                                                                             \
+        signature->copies = may_copy;                                                                     \
+        if (!r || PARSE(r->frame, to_object, &buf, to_int, &source, to_int, &tag) || peer_buffer(r->frame, "buf", buf, TO_WRITE, source, &m)) return started(r, rc); \
+        CALL_C(rc, TO_PEER(m, source, tag), MPI_##name, m.addr, m.count, m.type, source, tag, self->handle, &r->handle); \
+        return started(r, rc);                                                                            \
+    }
+RECEIVING(Irecv, new_request(new_frame()), 1, "Start to receive into a buffer.")
+RECEIVING(Recv_init, new_prequest(), 0, "Prepare to receive into a buffer; start the request as often as needed.")
+
+/* a buffer in equal partitions, each of which is sent when it is ready */
+static PyObject *partitioned(Comm *self, Request *r, int operation, PyObject *buf, int access, int parts, int peer, int tag, MPI_Info info, int parsed)
 {
-    PyObject *buf; Buffer m; int source = MPI_ANY_SOURCE, tag = MPI_ANY_TAG, rc = RAISED;
-    Request *r = new_request(new_frame());
-    if (!r || PARSE(r->frame, to_object, &buf, to_int, &source, to_int, &tag) || peer_buffer(r->frame, "buf", buf, TO_WRITE, source, &m)) return started(r, rc);
-    CALL_C(rc, TO_PEER(m, source, tag), MPI_Irecv, m.addr, m.count, m.type, source, tag, self->handle, &r->handle);
+    Buffer m; int rc = RAISED;
+    if (!r || parsed) return started(r, rc);
+    if (parts < 1) { PyErr_Format(PyExc_ValueError, "partitions: expected a positive number, not %d", parts); blame(r->frame, "partitions"); return started(r, rc); }
+    if (peer == MPI_PROC_NULL && buf == Py_None) no_buffer(&m);
+    else if (to_buffer(r->frame, "buf", buf, access, parts, &m)) return started(r, rc);
+    if (operation == OP_MPI_Psend_init) CALL(rc, TO_PEER(m, peer, tag), MPI_Psend_init, m.addr, parts, m.count, m.type, peer, tag, self->handle, info, &r->handle);
+    else CALL(rc, TO_PEER(m, peer, tag), MPI_Precv_init, m.addr, parts, m.count, m.type, peer, tag, self->handle, info, &r->handle);
     return started(r, rc);
+}
+
+METHOD(Comm, Psend_init, "buf, partitions, dest, tag=0, info=INFO_NULL", "Prepare to send a buffer in equal partitions: after Start, each goes when Pready says so.")
+{
+    PyObject *buf = NULL; int parts = 0, dest = 0, tag = 0; MPI_Info info = MPI_INFO_NULL; Request *r = new_prequest();
+    int bad = r ? PARSE(r->frame, to_object, &buf, to_int, &parts, to_int, &dest, to_int, &tag, to_info, &info) : 0;
+    return partitioned(self, r, OP_MPI_Psend_init, buf, TO_READ, parts, dest, tag, info, bad);
+}
+
+METHOD(Comm, Precv_init, "buf, partitions, source=ANY_SOURCE, tag=ANY_TAG, info=INFO_NULL", "Prepare to receive a buffer in equal partitions: after Start, Parrived tells of each.")
+{
+    PyObject *buf = NULL; int parts = 0, source = MPI_ANY_SOURCE, tag = MPI_ANY_TAG; MPI_Info info = MPI_INFO_NULL; Request *r = new_prequest();
+    int bad = r ? PARSE(r->frame, to_object, &buf, to_int, &parts, to_int, &source, to_int, &tag, to_info, &info) : 0;
+    return partitioned(self, r, OP_MPI_Precv_init, buf, TO_WRITE, parts, source, tag, info, bad);
 }
 
 /* --- send and receive in one ------------------------------------------------------------------------------ */
@@ -54,17 +94,6 @@ static int test_pair(void *pair)
     Pair *p = pair;
     p->rc = MPI_Testall(2, p->both, &p->done, p->statuses);
     return p->done || p->rc;
-}
-
-/* an error of either half is the error of the whole */
-static int pair_error(const Pair *p)
-{
-    int class = MPI_SUCCESS;
-    if (p->rc) MPI_Error_class(p->rc, &class);
-    if (class != MPI_ERR_IN_STATUS) return p->rc;
-    for (int i = 0; i < 2; i++)
-        if (p->statuses[i].MPI_ERROR != MPI_SUCCESS && p->statuses[i].MPI_ERROR != MPI_ERR_PENDING) return p->statuses[i].MPI_ERROR;
-    return p->rc;
 }
 
 /* a signal handler raised: the receive is taken back, the send goes on with the frame */
@@ -90,7 +119,7 @@ static int exchange(Frame *frame, int operation, const Note *note, Pair *p, cons
         MPI_Cancel(&p->both[0]);
         MPI_Wait(&p->both[0], MPI_STATUS_IGNORE);
     }
-    if (!rc && !(rc = poll_until(&door, test_pair, p))) rc = pair_error(p);
+    if (!rc && !(rc = poll_until(&door, test_pair, p))) rc = error_in_status(p->rc, p->statuses, 2);
     leave(&door, rc, &p->statuses[0]);
     if (rc == RAISED) abandon(frame, p);
     return rc;
@@ -100,9 +129,10 @@ METHOD(Comm, Sendrecv, "sendbuf, dest, sendtag=0, recvbuf=None, source=ANY_SOURC
 {
     Frame frame; PyObject *send, *receive = Py_None; Buffer out, in; Status *status = NULL; Pair p;
     int dest, sendtag = 0, source = MPI_ANY_SOURCE, recvtag = MPI_ANY_TAG;
+    signature->copies = 1;
     if (PARSE(&frame, to_object, &send, to_int, &dest, to_int, &sendtag, to_object, &receive, to_int, &source, to_int, &recvtag, to_status, &status) ||
         peer_buffer(&frame, "sendbuf", send, TO_READ, dest, &out) || peer_buffer(&frame, "recvbuf", receive, TO_WRITE, source, &in)) return finish(&frame, RAISED);
-    int rc = exchange(&frame, OP_MPI_Sendrecv, TO_PEER(out, dest, sendtag), &p, &out, dest, sendtag, &in, source, recvtag, self->handle);
+    int rc = exchange(&frame, OP_MPI_Sendrecv, BOTH_WAYS(out), &p, &out, dest, sendtag, &in, source, recvtag, self->handle);
     if (rc != RAISED) set_status(status, &p.statuses[0]);
     return finish(&frame, rc);
 }
@@ -112,17 +142,45 @@ METHOD(Comm, Sendrecv_replace, "buf, dest, sendtag=0, source=ANY_SOURCE, recvtag
 {
     Frame frame; PyObject *buf; Buffer in, out; Status *status = NULL; Pair p;
     int dest, sendtag = 0, source = MPI_ANY_SOURCE, recvtag = MPI_ANY_TAG, rc;
+    signature->copies = 1;
     if (PARSE(&frame, to_object, &buf, to_int, &dest, to_int, &sendtag, to_int, &source, to_int, &recvtag, to_status, &status) ||
         peer_buffer(&frame, "buf", buf, TO_WRITE, dest == MPI_PROC_NULL ? source : dest, &in)) return finish(&frame, RAISED);
     if (in.addr == MPI_BOTTOM && in.count) {            /* spread over all of memory: the library copies what is needed */
         p.statuses[0] = empty_status();
-        CALL_C(rc, TO_PEER(in, dest, sendtag), MPI_Sendrecv_replace, in.addr, in.count, in.type, dest, sendtag, source, recvtag, self->handle, &p.statuses[0]);
+        CALL_C(rc, BOTH_WAYS(in), MPI_Sendrecv_replace, in.addr, in.count, in.type, dest, sendtag, source, recvtag, self->handle, &p.statuses[0]);
     } else if (copy_buffer(&frame, &in, &out))
         rc = RAISED;
     else
-        rc = exchange(&frame, OP_MPI_Sendrecv_replace, TO_PEER(in, dest, sendtag), &p, &out, dest, sendtag, &in, source, recvtag, self->handle);
+        rc = exchange(&frame, OP_MPI_Sendrecv_replace, BOTH_WAYS(in), &p, &out, dest, sendtag, &in, source, recvtag, self->handle);
     if (rc != RAISED) set_status(status, &p.statuses[0]);
     return finish(&frame, rc);
+}
+
+METHOD(Comm, Isendrecv, "sendbuf, dest, sendtag=0, recvbuf=None, source=ANY_SOURCE, recvtag=ANY_TAG", "Start to send and receive at once.")
+{
+    PyObject *send, *receive = Py_None; Buffer out, in; int dest, sendtag = 0, source = MPI_ANY_SOURCE, recvtag = MPI_ANY_TAG, rc = RAISED;
+    Request *r = new_request(new_frame());
+    signature->copies = 1;
+    if (!r || PARSE(r->frame, to_object, &send, to_int, &dest, to_int, &sendtag, to_object, &receive, to_int, &source, to_int, &recvtag) ||
+        peer_buffer(r->frame, "sendbuf", send, TO_READ, dest, &out) || peer_buffer(r->frame, "recvbuf", receive, TO_WRITE, source, &in)) return started(r, rc);
+    CALL_C(rc, BOTH_WAYS(out), MPI_Isendrecv, out.addr, out.count, out.type, dest, sendtag,
+           in.addr, in.count, in.type, source, recvtag, self->handle, &r->handle);
+    return started(r, rc);
+}
+
+METHOD(Comm, Isendrecv_replace, "buf, dest, sendtag=0, source=ANY_SOURCE, recvtag=ANY_TAG", "Start to send a buffer and receive into it.")
+{
+    PyObject *buf; Buffer in, out; int dest, sendtag = 0, source = MPI_ANY_SOURCE, recvtag = MPI_ANY_TAG, rc = RAISED;
+    Request *r = new_request(new_frame());
+    signature->copies = 1;
+    if (!r || PARSE(r->frame, to_object, &buf, to_int, &dest, to_int, &sendtag, to_int, &source, to_int, &recvtag) ||
+        peer_buffer(r->frame, "buf", buf, TO_WRITE, dest == MPI_PROC_NULL ? source : dest, &in)) return started(r, rc);
+    int spread = in.addr == MPI_BOTTOM && in.count;     /* over all of memory: the library copies what is needed */
+    if (!spread && copy_buffer(r->frame, &in, &out)) return started(r, rc);
+    if (spread) CALL_C(rc, BOTH_WAYS(in), MPI_Isendrecv_replace, in.addr, in.count, in.type, dest, sendtag, source, recvtag, self->handle, &r->handle);
+    else CALL_C(rc, BOTH_WAYS(out), MPI_Isendrecv, out.addr, out.count, out.type, dest, sendtag,
+                in.addr, in.count, in.type, source, recvtag, self->handle, &r->handle);
+    return started(r, rc);
 }
 
 /* --- probes ----------------------------------------------------------------------------------------------- */
@@ -156,7 +214,7 @@ int probe(Comm *self, int operation, int wait, int matched, int source, int tag,
     if (wait) rc = poll_until(&door, test, &p);
     else test(&p);
     if (!rc) rc = p.rc;
-    leave(&door, rc, p.found ? &p.status : NULL);
+    leave_poll(&door, rc, p.found ? &p.status : NULL, p.found);
     *message = p.message;
     *status = p.status;
     *found = p.found;
@@ -201,5 +259,7 @@ ALIAS(improbe, Improbe, "source=ANY_SOURCE, tag=ANY_TAG, status=None", "Take a m
 
 PyMethodDef p2p_methods[] = {
     ROW(Comm, Send), ROW(Comm, Isend), ROW(Comm, Ssend), ROW(Comm, Issend), ROW(Comm, Bsend), ROW(Comm, Ibsend), ROW(Comm, Rsend),
-    ROW(Comm, Irsend), ROW(Comm, Recv), ROW(Comm, Irecv), ROW(Comm, Sendrecv), ROW(Comm, Sendrecv_replace), ROW(Comm, Probe),
+    ROW(Comm, Irsend), ROW(Comm, Send_init), ROW(Comm, Ssend_init), ROW(Comm, Bsend_init), ROW(Comm, Rsend_init), ROW(Comm, Recv_init),
+    ROW(Comm, Psend_init), ROW(Comm, Precv_init), ROW(Comm, Isendrecv), ROW(Comm, Isendrecv_replace), ROW(Comm, Recv),
+    ROW(Comm, Irecv), ROW(Comm, Sendrecv), ROW(Comm, Sendrecv_replace), ROW(Comm, Probe),
     ROW(Comm, Iprobe), ROW(Comm, Mprobe), ROW(Comm, Improbe), ROW(Comm, probe), ROW(Comm, iprobe), ROW(Comm, mprobe), ROW(Comm, improbe), END_OF_ROWS};

@@ -1,32 +1,102 @@
 /* The life of MPI in this process: its start, its end, and what can be asked of it at any time (MPI 5.0, chapters 9, 11). */
 #define _GNU_SOURCE
 #include "core.h"
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 
 static int ours;                        /* we initialized MPI, so we finalize it */
+static int world;                       /* it was initialized, not only sessions were opened, and is not finalized */
+static int was_finalized;
 static int owner;                       /* the process that did; a forked child is another */
 static int abort_on_error = 1, finalize_at_exit = 1;
 static MPI_Errhandler old_errors[2];    /* of WORLD and SELF, put back at the end */
 static int restore_errors;
 
+static PyObject *allocated;             /* addresses that Alloc_mem gave out: a set */
+
 static const char *state_name(void)
 {
     static const char *const names[] = {"not started", "running", "finalized", "forked"};
-    return names[mpi_state];
+    return mpi_state == RUNNING && !world ? "sessions" : names[mpi_state];
 }
 
 /* --- the end ---------------------------------------------------------------------------------------------- */
 
 static void nap(long ms) { struct timespec t = {ms / 1000, ms % 1000 * 1000000}; nanosleep(&t, NULL); }
 
+/* Where `mmpi run` makes a report of the end, MPI need not say of MPI_Abort what it says. */
+static void hush(void)
+{
+    int null = getenv("MMPI_REPORT") ? open("/dev/null", O_WRONLY) : -1;
+    if (null >= 0) dup2(null, 2);
+}
+
+static int catches(long pid, int signum)
+{
+    char path[64], line[256];
+    unsigned long long mask = 0;
+    snprintf(path, sizeof path, "/proc/%ld/status", pid);
+    FILE *file = fopen(path, "r");
+    while (file && fgets(line, sizeof line, file) && sscanf(line, "SigCgt: %llx", &mask) != 1) ;
+    if (file) fclose(file);
+    return (int)(mask >> (signum - 1) & 1);
+}
+
+/* the path of a file in the folder that a variable names; 0 if there is none */
+static int file_in(const char *variable, const char *name, char path[PATH_MAX])
+{
+    const char *folder = getenv(variable);
+    return folder && snprintf(path, PATH_MAX, "%s/%s", folder, name) < PATH_MAX;
+}
+
+/* We are about to abort the job: before, the other ranks here write where in Python they are, for the report of `mmpi run`.
+ * The first that aborts asks them. */
+void ask_others(void)
+{
+    char mark[PATH_MAX];
+    if (!file_in("MMPI_REPORT", "asked", mark)) return;
+    int first = open(mark, O_CREAT | O_EXCL | O_CLOEXEC | O_WRONLY, 0600), asked = 0, signum = SIGRTMIN + 7;     /* job.py: STACK_SIGNAL */
+    if (first < 0) return;
+    close(first);
+    DIR *entries = opendir(getenv("MMPI_REPORT"));
+    for (struct dirent *entry; entries && (entry = readdir(entries)); ) {
+        char *kind;
+        long pid = strtol(entry->d_name, &kind, 10);
+        if (!strcmp(kind, ".stack") && pid != getpid() && catches(pid, signum)) asked += !kill((pid_t)pid, signum);
+    }
+    if (entries) closedir(entries);
+    if (asked) nap(100);
+}
+
+/* Is `mmpi run` about to end the job? Then its launcher is stopped meanwhile, and to abort or finalize would wait for that. */
+static int is_ended_by_run(void)
+{
+    char mark[PATH_MAX];
+    return file_in("MMPI_JOB_DIR", "ending", mark) && !access(mark, F_OK);
+}
+
+static void leave_at_once(int status)
+{
+    if (status) set_exit_status(status);
+    else note_finalized();              /* an orderly end */
+    fflush(NULL);
+    _exit(status);
+}
+
 static void abort_job(int status)
 {
+    if (is_ended_by_run()) leave_at_once(status);
     set_exit_status(status);
+    ask_others();
+    hush();
     mpi_state = FINALIZED;
     if (!getenv("MMPI_JOB_DIR")) close_flight();        /* else `mmpi run` reads the status there, and tidies up */
     MPI_Abort(MPI_COMM_WORLD, status);
@@ -73,24 +143,56 @@ static void wind_up(int with_python)
     if (ours) remove_segments();
     end_works(with_python);
     end_parked(with_python);
-    end_objects();
-    end_comms();
+    if (world) end_comms();
     put_back_errors();
+    if (world && open_sessions) return; /* which go on */
+    end_objects();
+    end_key();
 }
+
+void wind_down(void) { if (!world) wind_up(1); }
+
+void have_ended(void) { if (!world && !open_sessions && mpi_state == RUNNING) mpi_state = was_finalized ? FINALIZED : NOT_STARTED; }
+
+/* the end of a process that has no WORLD, or no more; the launcher ends the others if it failed */
+static void leave_sessions(int status)
+{
+    if (status) set_exit_status(status);
+    else if (mpi_state != RUNNING) end_sessions();
+    else if (threads_gone()) { wind_up(0); end_sessions(); }
+    if (!status || !getenv("MMPI_JOB_DIR")) close_flight();
+    if (!status || mpi_state != RUNNING) return;
+    fflush(NULL);
+    _exit(status);                      /* Open MPI would crash when its library is unloaded */
+}
+
+/* Does nobody wait for this process? Not those of its job, none that it started, nor who started it. */
+static int is_alone(void)
+{
+    MPI_Comm parent = MPI_COMM_NULL;
+    return flight_head()->size == 1 && !has_company && !MPI_Comm_get_parent(&parent) && parent == MPI_COMM_NULL;
+}
+
+static int abort_asked;                 /* with this status, by the program, which may be alone */
 
 /* runs when the interpreter has ended, with the status that it chose */
 static void at_exit(int status, void *unused)
 {
     (void)unused;
     int final = 0;
-    if (getpid() != owner || mpi_state != RUNNING) return;
+    if (getpid() != owner || mpi_state == FORKED) return;
+    if (!world) { leave_sessions(status); return; }
     if (MPI_Finalized(&final) || final) { close_flight(); return; }
     if (status == 0 && flight_head()->status > 0) status = flight_head()->status;
-    /* alone, nobody waits for us, and an orderly end leaves no shared memory behind */
-    if (status && abort_on_error && flight_head()->size != 1) abort_job(status);
+    if (status && abort_asked) status = abort_asked;
+    /* an orderly end leaves no shared memory behind */
+    if (status && abort_on_error && (abort_asked || !is_alone()) && !MUTANT(no_abort_at_exit)) abort_job(status);
     if (!ours) { put_back_errors(); close_flight(); return; }
     if (!finalize_at_exit) { close_flight(); return; }
+    if (is_ended_by_run()) leave_at_once(status);
     if (!threads_gone()) abort_job(status ? status : 1);
+    record_finalize();
+    end_sessions();
     wind_up(0);
     mpi_state = FINALIZED;
     MPI_Finalize();
@@ -111,14 +213,14 @@ FUNCTION(_doom, "status", "End the job with this status within a second.")
     Frame frame; int status;
     (void)self;
     if (PARSE(&frame, to_int, &status)) return finish(&frame, RAISED);
-    if (!abort_on_error || mpi_state != RUNNING || getpid() != owner) return finish(&frame, 0);
+    if (!abort_on_error || mpi_state != RUNNING || getpid() != owner || MUTANT(no_doom)) return finish(&frame, 0);
     pthread_t thread;
     set_exit_status(status);
     if (pthread_create(&thread, NULL, late_abort, (void *)(intptr_t)status) == 0) pthread_detach(thread);
     return finish(&frame, 0);
 }
 
-static void in_child(void) { if (mpi_state == RUNNING) mpi_state = FORKED; }
+static void in_child(void) { if (mpi_state == RUNNING && !MUTANT(no_fork_check)) mpi_state = FORKED; }
 
 /* --- the start -------------------------------------------------------------------------------------------- */
 
@@ -143,21 +245,51 @@ static int errors_named(const char *name, MPI_Errhandler *handler, int *keep)
     return -1;
 }
 
-/* MPI runs: learn who we are, and prepare the end */
-static int take_up(PyObject *module, MPI_Errhandler handler, int keep)
+static pthread_t starter;
+
+int is_main_thread(void)                /* Open MPI crashes when it is asked without a WORLD */
+{
+    int main = 0;
+    return world ? !MPI_Is_thread_main(&main) && main : pthread_equal(pthread_self(), starter) != 0;
+}
+
+/* MPI runs: prepare the end */
+static int watch_end(void)
 {
     static int registered;
-    int rank, size;
     mpi_state = RUNNING;
     owner = getpid();
+    starter = pthread_self();
+    verify_elements();
+    prepare_checking();
+    if (registered++ || (!on_exit(at_exit, NULL) && !pthread_atfork(NULL, NULL, in_child))) return prepare_key();
+    PyErr_NoMemory();
+    return -1;
+}
+
+/* learn who we are */
+static int take_up(PyObject *module, MPI_Errhandler handler, int keep)
+{
+    int rank, size;
+    mpi_state = RUNNING;
+    world = 1;
     if (replace_errors(handler, keep) || MPI_Comm_rank(MPI_COMM_WORLD, &rank) || MPI_Comm_size(MPI_COMM_WORLD, &size)) {
         PyErr_SetString(MPIError, "MPI was initialized, but COMM_WORLD cannot be used");
         return -1;
     }
     describe_rank(rank, size);
-    verify_elements();
-    if (!registered++ && (on_exit(at_exit, NULL) || pthread_atfork(NULL, NULL, in_child))) { PyErr_NoMemory(); return -1; }
-    return prepare_comm(module) || prepare_objects() ? -1 : 0;
+    return watch_end() || prepare_comm(module) || prepare_objects(MPI_COMM_WORLD) ? -1 : 0;
+}
+
+FUNCTION(_begin_sessions, "folder, errors", "Prepare for the end of a program that has opened its first session.")
+{
+    Frame frame; int keep; const char *folder, *errors; MPI_Errhandler handler;
+    (void)self;
+    if (PARSE(&frame, to_text, &folder, to_text, &errors) || errors_named(errors, &handler, &keep)) return finish(&frame, RAISED);
+    const Head *head = flight_head();
+    if ((!head->initialized || head->finalized) && open_flight(folder)) return finish(&frame, RAISED);
+    choose_errors(handler, keep);
+    return finish(&frame, watch_end() ? RAISED : 0);
 }
 
 FUNCTION(_begin, "level, folder, errors", "Start or join MPI; return the thread level provided and whether it was started here.")
@@ -165,15 +297,16 @@ FUNCTION(_begin, "level, folder, errors", "Start or join MPI; return the thread 
     Frame frame; int level, provided = 0, there = 0, over = 0, keep, rc = 0; const char *folder, *errors; MPI_Errhandler handler;
     if (PARSE(&frame, to_int, &level, to_text, &folder, to_text, &errors) || errors_named(errors, &handler, &keep)) return finish(&frame, RAISED);
     if (mpi_state == FORKED || mpi_state == FINALIZED) return finish(&frame, refuse(OP_MPI_Init_thread));
-    if (mpi_state == RUNNING || MPI_Initialized(&there) || MPI_Finalized(&over) || over) {
+    if (world || MPI_Initialized(&there) || MPI_Finalized(&over) || over) {
         PyErr_Format(MPIError, "MPI cannot be initialized: it is %s", over ? "finalized" : state_name());
         return finish(&frame, RAISED);
     }
-    if (open_flight(folder)) return finish(&frame, RAISED);
+    if (mpi_state != RUNNING && open_flight(folder)) return finish(&frame, RAISED);
     ours = !there;
     if (there) { mpi_state = RUNNING; LOCAL(rc, MPI_Query_thread, &provided); }
     else CALL(rc, NOTE(.comm = NULL), MPI_Init_thread, NULL, NULL, level, &provided);
-    if (rc) { close_flight(); mpi_state = NOT_STARTED; return finish(&frame, rc); }
+    if (rc && !open_sessions) { close_flight(); mpi_state = NOT_STARTED; }
+    if (rc) return finish(&frame, rc);
     if (take_up(self, handler, keep)) return finish(&frame, RAISED);
     return finish_with(&frame, 0, Py_BuildValue("iN", provided, PyBool_FromLong(ours)));
 }
@@ -192,21 +325,40 @@ FUNCTION(_set_policy, "wait, typed, abort, finalize", "How to wait, whether type
     return finish(&frame, rc);
 }
 
+FUNCTION(_set_patience, "flag", "Whether this thread sleeps between looks when it waits for long, whatever the policy says.")
+{
+    Frame frame; int patient = 0;
+    (void)self;
+    int rc = PARSE(&frame, to_flag, &patient);
+    if (!rc) set_patience(patient);
+    return finish(&frame, rc);
+}
+
 FUNCTION0(_counters, "Frames and buffer views that are alive: 0 and 0, unless requests are.")
 {
     (void)self;
     return Py_BuildValue("ll", live_frames, live_views);
 }
 
+FUNCTION0(_report_leaks, "With MMPI_DEBUG=1: say what nobody freed so far.")
+{
+    (void)self;
+    if (debugging && mpi_state == RUNNING) report_leaks(sweep(), allocated ? PySet_Size(allocated) : 0);
+    Py_RETURN_NONE;
+}
+
 FUNCTION0(Finalize, "End MPI in this process; all processes must call this.")
 {
     int rc = 0;
     (void)self;
-    if (mpi_state != RUNNING) return finish(NULL, refuse(OP_MPI_Finalize));
+    if (!world) return finish(NULL, refuse(OP_MPI_Finalize));
+    Py_XDECREF(module__report_leaks_body(self));
     wind_up(1);
     if (ours) CALL0(rc, NOTE(.comm = NULL), MPI_Finalize);
-    mpi_state = FINALIZED;
-    close_flight();
+    world = 0;
+    was_finalized = 1;
+    have_ended();
+    if (mpi_state != RUNNING) note_finalized();         /* others may still ask where we are */
     return finish(NULL, rc);
 }
 
@@ -242,10 +394,8 @@ FUNCTION0(Query_thread, "The thread level that MPI provides.")
 
 FUNCTION0(Is_thread_main, "Whether this thread initialized MPI.")
 {
-    int flag = 0, rc;
     (void)self;
-    LOCAL(rc, MPI_Is_thread_main, &flag);
-    return finish_with(NULL, rc, PyBool_FromLong(flag));
+    return mpi_state == RUNNING ? PyBool_FromLong(is_main_thread()) : finish(NULL, refuse(OP_MPI_Is_thread_main));
 }
 
 FUNCTION0(Get_version, "The version of the MPI standard that the library implements: (version, subversion).")
@@ -304,8 +454,6 @@ FUNCTION(Get_error_string, "errorcode", "The text of an error code.")
 
 /* --- memory ----------------------------------------------------------------------------------------------- */
 
-static PyObject *allocated;             /* addresses that Alloc_mem gave out: a set */
-
 /* PySet_Add, PySet_Contains or PySet_Discard of an address */
 static int know_memory(void *base, int (*with)(PyObject *, PyObject *))
 {
@@ -316,7 +464,7 @@ static int know_memory(void *base, int (*with)(PyObject *, PyObject *))
     return answer;
 }
 
-FUNCTION(Alloc_mem, "size, info=INFO_NULL", "A memoryview of `size` bytes that MPI may reach faster; give it back by Free_mem.")
+FUNCTION(Alloc_mem, "size, info=INFO_NULL", "A buffer of `size` bytes that MPI may reach faster; give it back by Free_mem.")
 {
     Frame frame; MPI_Aint size; MPI_Info info = MPI_INFO_NULL; void *base = NULL;
     (void)self;
@@ -328,62 +476,98 @@ FUNCTION(Alloc_mem, "size, info=INFO_NULL", "A memoryview of `size` bytes that M
     return finish_with(&frame, rc, rc ? NULL : memory_of(base, (Py_ssize_t)size, 1));
 }
 
-FUNCTION(Free_mem, "mem", "Give back memory of Alloc_mem; its memoryview is released.")
+FUNCTION(Free_mem, "mem", "Give back memory of Alloc_mem; its buffer is empty from then on.")
 {
     Frame frame; PyObject *memory; Py_buffer view; int rc;
     (void)self;
     if (PARSE(&frame, to_object, &memory)) return finish(&frame, RAISED);
-    if (!PyMemoryView_Check(memory)) { PyErr_Format(PyExc_TypeError, "Free_mem(mem): mem: expected the memoryview of Alloc_mem, not %R", memory); return finish(&frame, RAISED); }
+    if (!is_memory(memory)) { PyErr_Format(PyExc_TypeError, "Free_mem(mem): mem: expected the buffer of Alloc_mem, not %R", memory); return finish(&frame, RAISED); }
     if (PyObject_GetBuffer(memory, &view, PyBUF_SIMPLE)) return finish(&frame, RAISED);
     void *base = view.buf;
     PyBuffer_Release(&view);
     int known = know_memory(base, PySet_Contains);
     if (known == 0) PyErr_SetString(PyExc_ValueError, "Free_mem(mem): mem: this memory is not from Alloc_mem, or was given back");
     if (known != 1) return finish(&frame, RAISED);
-    PyObject *released = PyObject_CallMethod(memory, "release", NULL);
-    if (!released) return finish(&frame, RAISED);
-    Py_DECREF(released);
+    if (end_memory(memory)) return finish(&frame, RAISED);
     CALL(rc, NOTE(.comm = NULL), MPI_Free_mem, base);
     if (!rc && know_memory(base, PySet_Discard) < 0) rc = RAISED;
     return finish(&frame, rc);
 }
 
-static Frame attached;                  /* the buffer of Bsend, MPI's until it is detached */
-static PyObject *attached_object;
+/* --- addresses -------------------------------------------------------------------------------------------- */
 
-FUNCTION(Attach_buffer, "buf", "Give MPI a buffer for Bsend; it belongs to MPI until Detach_buffer.")
+FUNCTION(Get_address, "location", "The address of a buffer, or of a place such as BOTTOM; 0 for None.")
 {
-    Frame frame; PyObject *object; Buffer b;
+    Frame frame; PyObject *object; Py_buffer *view; MPI_Aint address = 0; Py_ssize_t bytes; void *addr = NULL; int on_host, rc = 0;
     (void)self;
     if (PARSE(&frame, to_object, &object)) return finish(&frame, RAISED);
-    if (attached_object) { PyErr_SetString(MPIError, "Attach_buffer: a buffer is attached already: call Detach_buffer first"); return finish(&frame, RAISED); }
-    open_frame(&attached, signature);
-    int rc = to_buffer(&attached, "buf", object, TO_WRITE, 1, &b) ? RAISED : 0;
-    if (!rc && b.bytes > INT32_MAX && !large_counts) { PyErr_SetString(PyExc_OverflowError, "Attach_buffer(buf): buf: more than 2**31-1 bytes"); rc = RAISED; }
-    if (!rc) CALL_C(rc, NOTE(.bytes = b.bytes), MPI_Buffer_attach, b.addr, b.bytes);
-    if (rc) close_frame(&attached);
-    else attached_object = Py_NewRef(object);
+    if (object == Py_None) return finish_with(&frame, 0, PyLong_FromLong(0));
+    if (PyLong_Check(object)) return finish_with(&frame, 0, PyNumber_Long(object));
+    if (!PyObject_CheckBuffer(object)) rc = locate(&frame, object, &addr, &bytes, &on_host);
+    else if ((view = take_view(&frame, object, PyBUF_STRIDES))) addr = view->buf;
+    if (rc || PyErr_Occurred()) return finish(&frame, blame(&frame, "location"));
+    ANYTIME(rc, MPI_Get_address, addr, &address);
+    return finish_with(&frame, rc, PyLong_FromSsize_t((Py_ssize_t)address));
+}
+
+/* Open MPI has these as macros only */
+#define ADDRESSES(name, sign, text, doc)                                                                  \
+    FUNCTION(name, text, doc)                                                                             \
+    {                                                                                                     \
+        Frame frame; MPI_Aint a = 0, b = 0;                                                               \
+        (void)self;                                                                                       \
+        int rc = PARSE(&frame, to_aint, &a, to_aint, &b);                                                 \
+        return finish_with(&frame, rc, PyLong_FromSsize_t((Py_ssize_t)(MPI_##name ? MPI_##name(a, b) : a sign b))); \
+    }
+ADDRESSES(Aint_add, +, "base, disp", "The address at a displacement from another.")
+ADDRESSES(Aint_diff, -, "addr1, addr2", "The displacement of the first address from the second.")
+
+/* --- what there is ---------------------------------------------------------------------------------------- */
+
+FUNCTION0(Get_abi_version, "The version of the standard ABI that the library implements; (-1, -1) if it has another.")
+{
+    int version = -1, subversion = -1, rc = 0;
+    (void)self;
+    if (MPI_Abi_get_version) ANYTIME(rc, MPI_Abi_get_version, &version, &subversion);
+    return finish_with(NULL, rc, rc ? NULL : Py_BuildValue("ii", version, subversion));
+}
+
+#define INFORMATION(name, function, doc)                                                                  \
+    FUNCTION0(name, doc)                                                                                  \
+    {                                                                                                     \
+        MPI_Info info = MPI_INFO_NULL; int rc;                                                            \
+        (void)self;                                                                                       \
+        ANYTIME(rc, function, &info);                                                                     \
+        return rc ? finish(NULL, rc) : new_owned(InfoType, &info);                                        \
+    }
+INFORMATION(Get_abi_info, MPI_Abi_get_info, "What the library says of its ABI: the sizes of its integers.")
+INFORMATION(Get_abi_fortran_info, MPI_Abi_get_fortran_info, "What the library says of Fortran: sizes, and which types there are.")
+INFORMATION(Get_hw_resource_info, MPI_Get_hw_resource_info, "The hardware resources that the library knows, and whether this process is restricted to them.")
+
+FUNCTION(Pcontrol, "level", "A message to a profiling tool: 0 off, 1 on, 2 flush; other levels have the meaning that it gives them.")
+{
+    Frame frame; int level;
+    (void)self;
+    int rc = PARSE(&frame, to_int, &level);
+    if (!rc) CALL(rc, NOTE(.comm = NULL), MPI_Pcontrol, level);
     return finish(&frame, rc);
 }
 
-FUNCTION0(Detach_buffer, "Wait until all buffered messages are sent; return the buffer, None if there is none.")
+FUNCTION(_set_abort_status, "status", "The end of the program aborts the job with this status.")
 {
-    void *base; int size; MPI_Count large; int rc; Door door;
+    Frame frame; int status;
     (void)self;
-    if (mpi_state == RUNNING && !attached_object) Py_RETURN_NONE;
-    if ((rc = enter(&door, OP_MPI_Buffer_detach, NOTE(.comm = NULL)))) return finish(NULL, rc);
-    rc = large_counts ? MPI_Buffer_detach_c(&base, &large) : MPI_Buffer_detach(&base, &size);
-    leave(&door, rc, NULL);
-    if (rc) return finish(NULL, rc);
-    close_frame(&attached);
-    PyObject *object = attached_object;
-    attached_object = NULL;
-    return object;
+    int rc = PARSE(&frame, to_int, &status);
+    if (!rc) set_exit_status(status);
+    if (!rc) abort_asked = status;
+    return finish(&frame, rc);
 }
 
 PyMethodDef runtime_functions[] = {
-    ROW_(module, _begin, 0), ROW_(module, _set_policy, 0), ROW_(module, _doom, 0), ROW0(module, _counters), ROW0(module, _state), ROW0(module, Finalize),
+    ROW_(module, _begin, 0), ROW_(module, _begin_sessions, 0), ROW_(module, _set_policy, 0), ROW_(module, _set_patience, 0), ROW_(module, _doom, 0),
+    ROW0(module, _counters), ROW0(module, _report_leaks), ROW0(module, _state), ROW0(module, Finalize),
     ROW0(module, Is_initialized), ROW0(module, Is_finalized), ROW0(module, Query_thread), ROW0(module, Is_thread_main), ROW0(module, Get_version),
     ROW0(module, Get_library_version), ROW0(module, Get_processor_name), ROW0(module, Wtime), ROW0(module, Wtick),
     ROW_(module, Get_error_class, 0), ROW_(module, Get_error_string, 0), ROW_(module, Alloc_mem, 0), ROW_(module, Free_mem, 0),
-    ROW_(module, Attach_buffer, 0), ROW0(module, Detach_buffer), END_OF_ROWS};
+    ROW_(module, Get_address, 0), ROW_(module, Aint_add, 0), ROW_(module, Aint_diff, 0), ROW0(module, Get_abi_version), ROW0(module, Get_abi_info),
+    ROW0(module, Get_abi_fortran_info), ROW0(module, Get_hw_resource_info), ROW_(module, Pcontrol, 0), ROW_(module, _set_abort_status, 0), END_OF_ROWS};

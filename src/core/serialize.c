@@ -658,7 +658,7 @@ static int describe_taken(Frame *frame, PyObject *taken, Description *d)
     return 0;
 }
 
-static int describe_pickle(Frame *frame, PyObject *with, PyObject *object, int most, Description *d)
+static int pickled(Frame *frame, PyObject *with, PyObject *object, int most, Description *d)
 {
     int flag = -1;
     PyObject *out_of_band = PyObject_GetAttr(with, name_out_of_band), *taken = NULL;
@@ -676,7 +676,7 @@ static int describe_pickle(Frame *frame, PyObject *with, PyObject *object, int m
 }
 
 /* A stream that does not outlive the call goes to Python's own loads in place; any other may keep what it gets. */
-static PyObject *get_pickle(PyObject *with, const char *stream, size_t bytes, Part *parts, int n)
+static PyObject *unpickled(PyObject *with, const char *stream, size_t bytes, Part *parts, int n)
 {
     PyObject *loads = PyObject_GetAttr(with, name_loads), *options = NULL, *result = NULL;
     PyObject *text = !loads ? NULL : loads == pickle_loads ? PyMemoryView_FromMemory((char *)(uintptr_t)stream, (Py_ssize_t)bytes, PyBUF_READ)
@@ -694,6 +694,16 @@ static PyObject *get_pickle(PyObject *with, const char *stream, size_t bytes, Pa
     Py_XDECREF(text);
     Py_XDECREF(loads);
     return result;
+}
+
+static PyObject *get_pickle(PyObject *with, const char *stream, size_t bytes, Part *parts, int n)
+{
+    uint64_t began = recorder ? recorder->ticks() : 0, call = last_record();
+    MPI_Count all = (MPI_Count)bytes;
+    for (int i = 0; began && i < n; i++) all += parts[i].bytes;
+    PyObject *object = unpickled(with, stream, bytes, parts, n);
+    if (recorder && began) recorder->unpacked(call, began, all);
+    return object;
 }
 
 /* --- parcels ---------------------------------------------------------------------------------------------- */
@@ -744,6 +754,17 @@ static int assemble(Frame *frame, const Description *d, const Limits *limits, ch
     for (int i = 0; i < d->nbuffers; i++) p->pieces[stream + i] = d->buffers[i];
     set_slot(p, 0);
     return 0;
+}
+
+/* the same, and a tracer learns how long it took */
+static int describe_pickle(Frame *frame, PyObject *with, PyObject *object, int most, Description *d)
+{
+    uint64_t began = recorder ? recorder->ticks() : 0;
+    int bad = pickled(frame, with, object, most, d);
+    MPI_Count bytes = (MPI_Count)d->bytes;
+    for (int i = 0; recorder && !bad && i < d->nbuffers; i++) bytes += d->buffers[i].bytes;
+    if (recorder && !bad && began) recorder->packed(began, bytes);
+    return bad;
 }
 
 static PyObject *serializer(PyObject *own) { return own && own != Py_None ? own : pickler; }
@@ -923,6 +944,7 @@ FUNCTION(_pack, "obj", "The messages that sending an object takes, as a list of 
     Frame frame; PyObject *object; Parcel p; char room[ROOM];
     (void)self;
     if (PARSE(&frame, to_object, &object) || pack(&frame, NULL, object, &to_send, room, &p)) return finish(&frame, RAISED);
+    if (recorder) recorder->packed(0, 0);               /* no call follows */
     PyObject *list = PyList_New(1 + p.npieces);
     for (int i = 0; list && i <= p.npieces; i++) {
         PyObject *text = i ? PyBytes_FromStringAndSize(p.pieces[i - 1].addr, (Py_ssize_t)p.pieces[i - 1].bytes) : PyBytes_FromStringAndSize(p.head, (Py_ssize_t)p.bytes);

@@ -144,6 +144,29 @@ static int set_count(PyObject *self, PyObject *value, void *unused)
     return check(rc) ? -1 : 0;
 }
 
+/* Fortran's status is an array of integers, which all libraries lay out like C's struct */
+METHOD0(Status, py2f, "The status as Fortran has it, a list of integers.")
+{
+    return from_ints((const int *)&self->handle, (int)(sizeof self->handle / sizeof(int)));
+}
+
+CLASSMETHOD(Status, f2py, "arg", "Make a Status from one of Fortran, a list of integers.")
+{
+    Frame frame; Ints ints;
+    int rc = PARSE(&frame, to_ints, &ints) || same_length(&frame, "arg and a status", ints.count, (long)(sizeof(MPI_Status) / sizeof(int))) ? RAISED : 0;
+    Status *status = rc ? NULL : (Status *)PyType_GenericAlloc(self, 0);
+    if (status) memcpy(&status->handle, ints.at, sizeof status->handle);
+    return finish_with(&frame, rc, (PyObject *)status);
+}
+
+METHOD0(Status, tomemory, "A memoryview of the MPI status, as C ints.")
+{
+    PyObject *bytes = PyMemoryView_FromMemory((char *)&self->handle, (Py_ssize_t)sizeof self->handle, PyBUF_WRITE);
+    PyObject *ints = bytes ? PyObject_CallMethod(bytes, "cast", "s", "i") : NULL;
+    Py_XDECREF(bytes);
+    return ints;
+}
+
 /* pickled as the bytes that this MPI library understands */
 METHOD0(Status, __reduce__, "For pickle: the fields as this MPI library keeps them.")
 {
@@ -200,7 +223,7 @@ static PyGetSetDef getters[] = {
 static PyMethodDef methods[] = {
     ROW0(Status, Get_source), ROW(Status, Set_source), ROW0(Status, Get_tag), ROW(Status, Set_tag), ROW0(Status, Get_error), ROW(Status, Set_error),
     ROW(Status, Get_count), ROW(Status, Get_elements), ROW(Status, Set_elements), ROW0(Status, Is_cancelled), ROW(Status, Set_cancelled),
-    ROW0(Status, __reduce__), ROW(Status, __setstate__), END_OF_ROWS};
+    ROW0(Status, py2f), CLASSROW(Status, f2py), ROW0(Status, tomemory), ROW0(Status, __reduce__), ROW(Status, __setstate__), END_OF_ROWS};
 static PyMemberDef members[] = {{"__weaklistoffset__", T_PYSSIZET, offsetof(Status, weakrefs), READONLY, NULL}, {NULL, 0, 0, 0, NULL}};
 static PyType_Slot slots[] = {
     SLOT(Py_tp_new, status_new), SLOT(Py_tp_dealloc, status_dealloc), SLOT(Py_tp_richcompare, status_compare), SLOT(Py_tp_repr, status_repr),

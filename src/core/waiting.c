@@ -1,6 +1,6 @@
 /* Waiting: block in MPI, or test the nonblocking twin until it is done, as the policy of this rank says.
  *
- * No twin exists for window synchronization, files, Split, Create, Create_cart, Spawn, Finalize: these block in MPI. */
+ * No twin exists for window synchronization but Wait, files, Split, Create, Create_cart, Spawn, Finalize: these block in MPI. */
 #define _GNU_SOURCE
 #include "core.h"
 #include <sched.h>
@@ -9,6 +9,9 @@
 
 int wait_policy, typed_twins;
 volatile int ending;
+static __thread int patient __attribute__((tls_model("initial-exec")));    /* this thread may wait for long, and sleeps then */
+
+void set_patience(int yes) { patient = yes; }
 
 enum { EAGER = 16384 };                 /* bytes that every library sends without waiting for the receiver */
 enum { TURNS = 64 };                    /* between two looks at the clock */
@@ -67,7 +70,7 @@ static int interrupted(Frame *frame, int kind, MPI_Request *request, MPI_Status 
 {
     PyObject *type, *value, *trace;
     if (kind == TO_WAIT) return RAISED;                 /* the request lives on */
-    if (kind == TO_RECEIVE) return take_back(request, status);
+    if (kind == TO_RECEIVE && !MUTANT(no_taking_back)) return take_back(request, status);
     if (kind == TOGETHER && context) context->broken = "a collective on it was interrupted";
     PyErr_Fetch(&type, &value, &trace);
     Frame *heap = evacuate(frame);
@@ -92,9 +95,9 @@ typedef struct { int64_t since, looked; unsigned turns; int nap; } Patience;
 
 static void rest(Patience *p)
 {
-    if (wait_policy == BLOCK) return;
-    if (wait_policy == YIELD || !p->since || coarse() - p->since < SECOND) { sched_yield(); return; }
-    usleep((useconds_t)(p->nap = p->nap < 50 ? 50 : p->nap < 1000 ? p->nap * 5 / 4 : 1000));
+    if (patient ? ++p->turns < 2 * TURNS : wait_policy == BLOCK) return;       /* who yields on a crowded host waits for long */
+    if (!patient && (wait_policy == YIELD || !p->since || coarse() - p->since < SECOND || MUTANT(no_naps))) { sched_yield(); return; }
+    usleep((useconds_t)(p->nap = p->nap < 20 ? 20 : p->nap < 1000 ? p->nap * 5 / 4 : 1000));
 }
 
 /* between two tests; RAISED if a signal handler raised (the GIL is held then, and again released by the caller) */
@@ -102,13 +105,13 @@ static int between(Door *door, Patience *p)
 {
     if (nworks) advance_works();
     rest(p);
-    if (wait_policy == BLOCK && ++p->turns % TURNS) return 0;      /* a yield costs more than the clock */
+    if (wait_policy == BLOCK && !patient && ++p->turns % TURNS) return 0;      /* a yield costs more than the clock */
     int64_t time = coarse();
     if (!p->since) p->since = p->looked = time;
     if (time - p->looked < SECOND / 20 || door->ring->thread != flight_head()->pid) return 0;
     p->looked = time;
     PyEval_RestoreThread(door->thread);
-    if (PyErr_CheckSignals()) return RAISED;
+    if (!MUTANT(no_signal_check) && PyErr_CheckSignals()) return RAISED;
     door->thread = PyEval_SaveThread();
     return 0;
 }

@@ -321,7 +321,10 @@ void watch_over(int operation)
     if (watching || ending || at_once(operation)) return;
     if (MPI_Query_thread(&level) || level != MPI_THREAD_MULTIPLE) return;
     lock_works();
-    if (!watching && pthread_create(&watcher, NULL, watch, NULL) == 0) watching = WATCHING;
+    if (!watching) {                                    /* it runs as long as it sees this */
+        watching = WATCHING;
+        if (pthread_create(&watcher, NULL, watch, NULL)) watching = NO_WATCHER;
+    }
     unlock_works();
 }
 

@@ -3,15 +3,17 @@
 
 from __future__ import annotations
 
+import _thread
 import re as _re
 import typing as _typing
 
 from . import library as _library
 from . import life as _life
 from . import rc as _rc
+from . import world as _world
 
 _core: _typing.Any = _library.load()
-globals().update({name: value for name, value in vars(_core).items() if not name.startswith("__")})
+globals().update({name: value for name, value in vars(_core).items() if not name.startswith("__") or name == "__pyx_capi__"})
 
 VERSION, SUBVERSION = _core.Get_version()
 
@@ -48,5 +50,11 @@ def Init_thread(required: int = _core.THREAD_MULTIPLE) -> int:
     return _life.start(_rc.LEVELS[levels.index(required)])
 
 
-if _rc.initialize and _core._state() == "not started":
+def _comm_lock(comm: _typing.Any, key: _typing.Hashable = None) -> _thread.LockType:
+    """The lock of a communicator for a key, whatever it means to those who agree on it."""
+    lock: _thread.LockType = _core._comm_lock_table(comm).setdefault(key, _thread.allocate_lock())
+    return lock
+
+
+if _rc.initialize and _core._state() == "not started" and not _world.is_worker():
     _life.start(_life._level(None))

@@ -14,12 +14,14 @@ from __future__ import annotations
 TYPE_CHECKING = False
 
 from . import rc
-from .errors import LaunchMismatch, MPIError, RemoteError
-from .life import abort, finalize, finalized, init, initialized, thread_level
+from .configure import get_config, get_include, profile
+from .errors import CollectiveMismatch, LaunchMismatch, MPIError, RemoteError
+from .life import abort, clean_env, finalize, finalized, init, initialized, thread_level
 
 if TYPE_CHECKING:
     from typing import Any
 
+    from .communicator import Communicator as Communicator
     from .MPI import COMM_SELF as SELF
     from .MPI import COMM_WORLD as WORLD
 
@@ -35,8 +37,8 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
-    "SELF", "WORLD", "LaunchMismatch", "MPIError", "RemoteError", "abort", "finalize", "finalized", "init", "initialized", "rc",
-    "thread_level",
+    "SELF", "WORLD", "CollectiveMismatch", "LaunchMismatch", "MPIError", "RemoteError", "abort", "clean_env", "finalize", "finalized",
+    "get_config", "get_include", "init", "initialized", "profile", "rc", "thread_level",
 ]  # fmt: skip
 
 # The methods of WORLD that move objects are functions here.
@@ -55,9 +57,20 @@ def __getattr__(name: str) -> Any:
             return getattr(library.load(), _SHORT.get(name, name))
         except AttributeError:
             pass
+    if name == "Communicator":
+        from .communicator import Communicator
+
+        return Communicator
     if name in _OBJECTS:
         from . import library
 
         globals()[name] = getattr(library.load().COMM_WORLD, name)
         return globals()[name]
     raise AttributeError(f"module 'mmpi' has no attribute {name!r}")
+
+
+def load_ipython_extension(ipython: Any) -> None:
+    """`%load_ext mmpi`: cells that begin with `%%mmpi -n 4` run on ranks."""
+    from .notebook import load
+
+    load(ipython)

@@ -8,7 +8,6 @@ import os
 import re
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import BinaryIO, NamedTuple
 
 
@@ -22,15 +21,14 @@ _DYNAMIC, _DYNSYM = 6, 11  # section types
 _NEEDED, _SONAME, _RPATH, _RUNPATH = 1, 14, 15, 29  # tags of the dynamic section
 
 
-@dataclass
 class Elf:
     """The few facts of an ELF shared object that tell which MPI it is."""
 
-    soname: str = ""
-    needed: list[str] = field(default_factory=list)
-    runpath: list[str] = field(default_factory=list)
-    defined: set[str] = field(default_factory=set)  # those of _MARKS
-    strings: bytes = b""
+    def __init__(self) -> None:
+        self.soname, self.strings = "", b""
+        self.needed: list[str] = []
+        self.runpath: list[str] = []
+        self.defined: set[str] = set()  # those of _MARKS
 
 
 def read_elf(path: str) -> Elf:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _ERR_OTHER = 15  # a code for misuse that MPI never saw; the class MPI_ERR_OTHER where a library is loaded
+_ERR_UNKNOWN = 14  # a code that can be none
 
 
 class MPIError(RuntimeError):
@@ -22,6 +23,8 @@ class MPIError(RuntimeError):
         core = sys.modules.get("mmpi._core")
         self._text = ierr if isinstance(ierr, str) else None
         self._code = ierr if isinstance(ierr, int) else getattr(core, "ERR_OTHER", _ERR_OTHER)
+        if self._code < 0:
+            self._code = getattr(core, "ERR_UNKNOWN", _ERR_UNKNOWN)
         super().__init__(ierr)
 
     def Get_error_code(self) -> int:
@@ -59,7 +62,7 @@ class MPIError(RuntimeError):
         return self.Get_error_string()
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._text if self._text is not None else self._code!r})"
+        return f"{type(self).__name__}({self._text!r})" if self._text is not None else f"MPI.Exception({self._code})"
 
     def __int__(self) -> int:
         return self._code
@@ -99,6 +102,10 @@ class RemoteError(RuntimeError):
 
     def __str__(self) -> str:
         return f"rank {self.rank} failed: {self.text}"
+
+
+class CollectiveMismatch(MPIError):
+    """With MMPI_CHECK=1: ranks were about to call different collectives, or the same with arguments that do not fit."""
 
 
 class LaunchMismatch(MPIError):

@@ -14,10 +14,10 @@ from collections.abc import Iterable, Sequence
 from types import ModuleType
 from typing import Any
 
-from . import library
+from . import library, waiting
 
 LEVELS = ("THREAD_SINGLE", "THREAD_FUNNELED", "THREAD_SERIALIZED", "THREAD_MULTIPLE")
-SETTINGS = ("MMPI_LIBMPI", "UCX_MEM_MMAP_HOOK_MODE", "OMPI_MCA_btl")  # what decided, and what mmpi sets by default
+SETTINGS = ("MMPI_LIBMPI", "UCX_MEM_MMAP_HOOK_MODE", "UCX_MEM_MALLOC_RELOC", "OMPI_MCA_btl")  # what decided, and what mmpi sets by default
 
 
 def collect() -> dict[str, Any]:
@@ -29,6 +29,7 @@ def collect() -> dict[str, Any]:
         "rejected": [],
         "mpi_version": None,
         "thread_level": "not initialized",
+        "waiting": None,
         "launcher": _launcher(),
     }
     try:
@@ -36,7 +37,8 @@ def collect() -> dict[str, Any]:
         facts["library"], facts["rejected"] = _library(choice), _rejected(choice.rejected)
         facts["mpi_version"] = ".".join(map(str, library.opener().version()))
         facts["thread_level"] = _thread_level(library.load())
-    except ImportError as error:
+        facts["waiting"] = waiting.describe(choice.family, (facts["launcher"] or {}).get("size"))
+    except (ImportError, ValueError) as error:
         facts["error"] = str(error)
         facts["rejected"] = facts["rejected"] or _rejected(getattr(error, "rejected", ()))
     facts["settings"] = {name: os.environ[name] for name in SETTINGS if name in os.environ}
@@ -99,6 +101,8 @@ def _rows(facts: dict[str, Any]) -> Iterable[tuple[str, str]]:
         yield "", f"family {chosen['family']}, SONAME {chosen['name']}"
         yield "chosen by", chosen["reason"]
         yield "MPI", f"{facts['mpi_version']}, thread level: {facts['thread_level']}"
+    if facts["waiting"]:
+        yield "waiting", facts["waiting"]
     if facts["error"]:
         yield "error" if chosen else "library", facts["error"].splitlines()[0].removesuffix(". Looked at:")
     yield from _launcher_rows(facts["launcher"])

@@ -5,7 +5,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 import zlib
+from signal import SIGRTMIN
+
+STACK_SIGNAL = SIGRTMIN + 7  # asks a rank for the Python stacks of its threads
+
+STARTING = 10.0  # seconds that a rank may need from making the folder to its file there
 
 
 def job_name() -> str:
@@ -31,7 +37,7 @@ def folder() -> str:
 
 
 def sweep() -> None:
-    """Remove what ranks left behind that were killed: folders of this user in which no process of a page lives."""
+    """Remove what ranks left behind that were killed: folders of this user in which no process of a file lives."""
     prefix = f"mmpi-{os.getuid()}-"
     with contextlib.suppress(OSError):
         for entry in os.scandir("/dev/shm"):
@@ -42,10 +48,12 @@ def sweep() -> None:
 def _sweep_folder(path: str) -> None:
     with contextlib.suppress(OSError):
         names = os.listdir(path)
-        pages = [name for name in names if name.endswith(".page")]
-        if "run" in names or not pages:  # `mmpi run` looks after its own; one without pages may be starting
+        if not names and time.time() - os.stat(path).st_mtime > STARTING:
+            os.rmdir(path)
+        pids = {name.partition(".")[0] for name in names if name.endswith((".page", ".stack"))}
+        if "run" in names or not pids:  # `mmpi run` looks after its own; one without files may be starting
             return
-        if not any(os.path.exists(f"/proc/{name.removesuffix('.page')}") for name in pages):
+        if not any(os.path.exists(f"/proc/{pid}") for pid in pids):
             import shutil  # seldom needed, and dear at every start
 
             shutil.rmtree(path, ignore_errors=True)

@@ -17,7 +17,6 @@ import site
 import sys
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
@@ -46,8 +45,7 @@ class LibraryError(ImportError):
         self.rejected = rejected
 
 
-@dataclass(frozen=True)
-class Choice:
+class Choice(NamedTuple):  # no dataclass: that would import inspect and ast into every rank
     """The MPI library that was chosen, and how."""
 
     path: str
@@ -282,7 +280,7 @@ class Search:
             if other.maker == chosen.maker:
                 why = f"another library of the same MPI comes first: {os.path.basename(chosen.path)}"
             self.rejected[other.path] = why
-        return replace(chosen, rejected=tuple(self.rejected.items()))
+        return chosen._replace(rejected=tuple(self.rejected.items()))
 
     def failure(self) -> LibraryError:
         """The error that says where was looked."""
@@ -405,7 +403,7 @@ def _open_first(search: Search, choices: Iterator[Choice]) -> Choice:
                 raise search.failure() from None
         else:
             _set_for_start.update(before)
-            return search.rest(replace(choice, path=path), choices)
+            return search.rest(choice._replace(path=path), choices)
     raise search.failure()
 
 
@@ -423,14 +421,16 @@ def load() -> ModuleType:
 # --- Defaults for the library's start ------------------------------------------------------------------------------
 
 
+UCX_HOOKS = "UCX_MEM_MMAP_HOOK_MODE"
 _set_for_start: dict[str, str | None] = {}  # what start_defaults() set, with the old values
 
 
 def start_defaults(choice: Choice) -> dict[str, str | None]:
     """Set what makes this library start well, unless the user has set it; return the old values of what was set."""
     wanted = {}
-    if _brings_ucx(choice):
-        wanted["UCX_MEM_MMAP_HOOK_MODE"] = "reloc"  # UCX's own default patches code: 40 ms for each process
+    if _brings_ucx(choice) and UCX_HOOKS not in os.environ:
+        wanted[UCX_HOOKS] = "reloc"  # UCX's own default patches code: 40 ms for each process
+        wanted["UCX_MEM_MALLOC_RELOC"] = "no"  # with its malloc in all libraries, each one that is opened later takes 100 ms
     if choice.maker == "openmpi":
         if "HOME" not in os.environ:  # without one Open MPI 5 aborts in MPI_Init
             wanted["HOME"] = _home()

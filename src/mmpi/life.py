@@ -4,15 +4,17 @@
 from __future__ import annotations
 
 import _thread
+import atexit
 import os
 import sys
 
 from . import rc
-from .errors import LaunchMismatch, MPIError
+from .errors import MPIError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing mmpi costs little; what init() needs is imported there
-    from types import ModuleType, TracebackType
+    from collections.abc import Mapping
+    from types import ModuleType
     from typing import Any, NoReturn
 
     from .waiting import Policy
@@ -44,6 +46,9 @@ def init(*argv: Any, threads: bool | str | None = None) -> tuple[int, int]:
 
 def finalize() -> None:
     """End MPI in this process; all processes of the job must call it, or reach the end of the program. (Section 11.2)"""
+    recording = sys.modules.get("mmpi.trace.recording")
+    if recording:
+        recording._end()
     _core().Finalize()
 
 
@@ -61,10 +66,18 @@ def finalized() -> bool:
 
 def abort(code: int = 1) -> NoReturn:
     """End all processes of the job; `code` is the exit status. (Section 9.3)"""
-    sys.stdout.flush()
-    sys.stderr.flush()
     _core().COMM_WORLD.Abort(code)
     os._exit(code)
+
+
+def clean_env(environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment (or another one) without what a launcher has set for this rank.
+
+    For programs that a rank starts: `subprocess.run(["mpiexec", "-n", "2", "./solver"], env=mmpi.clean_env())`.
+    """
+    from .world import OF_ONE_JOB
+
+    return {name: value for name, value in (os.environ if environ is None else environ).items() if not OF_ONE_JOB.match(name)}
 
 
 def thread_level() -> str:
@@ -97,23 +110,87 @@ def _level(threads: bool | str | None) -> str:
 
 def start(level: str) -> int:
     """Initialize or join MPI, and prepare its end; return the thread level provided, as MPI's number."""
-    from . import job, library
+    from . import endings, job, library, world
+
+    core = _core()
+    endings.install_hooks()
+    traced = _trace_folder()
+    launcher = world.settle(library.select())
+    job.sweep()
+    folder = job.folder()
+    provided, _ours = core._begin(getattr(core, f"THREAD_{level.upper()}"), folder, rc.errors)
+    _tell_stacks(f"{folder}/{os.getpid()}.page")
+    rank, size = core.COMM_WORLD.rank, core.COMM_WORLD.size
+    os.environ[world.RANK] = f"{os.getpid()} {rank}"
+    _settle_down(core, size)
+    if core.Comm.Get_parent() == core.COMM_NULL:
+        world.refuse_false(launcher, size)
+    if size > 1:
+        _whole_lines()
+    _begin_trace(core, traced)
+    return int(provided)
+
+
+def _trace_folder() -> str | None:
+    """Where MMPI_TRACE wants a trace; raises if that cannot be. What a rank starts is no part of the job, nor of its trace."""
+    from .world import parent_rank
+
+    folder = None if parent_rank() else os.environ.get("MMPI_TRACE") or None
+    if folder:
+        from .trace import recording
+
+        recording.refuse()
+    return folder
+
+
+def _begin_trace(core: Any, folder: str | None) -> None:
+    recording = sys.modules.get("mmpi.trace.recording")
+    if recording:
+        recording.begin(core, folder)
+
+
+def _tell_stacks(page: str) -> None:
+    """From now on a signal writes the Python stacks of all threads beside the page, also from within C, with or without the GIL."""
+    import faulthandler
+    import signal
+
+    from .job import STACK_SIGNAL
+
+    if not os.path.exists(page):
+        return
+    try:
+        if signal.getsignal(STACK_SIGNAL) == signal.SIG_DFL:
+            signal.signal(STACK_SIGNAL, signal.SIG_IGN)  # what faulthandler leaves when the interpreter ends, else it would kill
+        file = os.open(page.removesuffix("page") + "stack", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        faulthandler.register(STACK_SIGNAL, file, all_threads=True)
+    except (OSError, ValueError):  # no room; not the main thread
+        pass
+
+
+def start_sessions(size: int) -> None:
+    """Prepare what a program needs that opens a session before or without `init()`, as one of `size` processes."""
+    from . import endings, job
+
+    core = _core()
+    endings.install_hooks()
+    traced = _trace_folder()
+    job.sweep()
+    core._begin_sessions(job.folder(), rc.errors)
+    _settle_down(core, size)
+    _begin_trace(core, traced)
+
+
+def _settle_down(core: Any, size: int) -> None:
+    """What follows the start of MPI, as one of `size` processes: how we wait, and how we end."""
+    from . import endings, library
     from .waiting import policy
 
     global _policy
-    core = _core()
-    job.sweep()
-    provided, _ours = core._begin(getattr(core, f"THREAD_{level.upper()}"), job.folder(), rc.errors)
     library.forget_start_defaults()
-    size = core.COMM_WORLD.size
     _policy = policy(core.__name__.rpartition("_")[2], size)
     apply_options()
-    _install_hooks()
-    if size == 1:
-        _refuse_false_world()
-    else:
-        _whole_lines()
-    return int(provided)
+    endings.watch_fatal_signals()
+    atexit.register(core._report_leaks)
 
 
 def _whole_lines() -> None:
@@ -129,62 +206,6 @@ def apply_options() -> None:
     """Tell the core what `mmpi.rc` and the wait policy say; nothing before MPI was initialized."""
     core = sys.modules.get("mmpi._core")
     if core and _policy:
-        ends = rc.abort and not _interactive()
-        core._set_policy(_policy.mode, _policy.typed, ends, rc.finalize is not False)
+        from . import endings
 
-
-def _refuse_false_world() -> None:
-    """Raise if a launcher started several processes of which each is a world of its own."""
-    from . import evidence, library
-
-    launcher = evidence.launcher_evidence()
-    if launcher is None or launcher.size is None or launcher.size == 1:
-        return
-    choice = library.select()
-    raise LaunchMismatch(
-        f"{launcher.executable or 'the launcher'} started {launcher.size} processes, but each would be rank 0 of 1: "
-        f"it does not belong to the MPI library {choice.path} ({choice.reason}). "
-        f"Start the program by `mmpi run -n {launcher.size} ...`, or by the mpiexec of that library"
-    )
-
-
-# --- when something goes wrong ------------------------------------------------------------------------------
-
-
-def _interactive() -> bool:
-    return bool(hasattr(sys, "ps1") or sys.flags.interactive)
-
-
-def _doom(status: int, what: str) -> None:
-    """Nobody caught an exception: say where, and end the job."""
-    core = _core()
-    if not rc.abort or _interactive() or core._state() != "running":
-        return
-    world = core.COMM_WORLD
-    sys.stdout.flush()
-    sys.stderr.write(f"mmpi: {what} on rank {world.rank} of {world.size}, host {core.Get_processor_name()}, pid {os.getpid()}: the job ends\n")
-    sys.stderr.flush()
-    core._doom(status)
-
-
-def _install_hooks() -> None:
-    import threading
-
-    main_hook, thread_hook, unraisable_hook = sys.excepthook, threading.excepthook, sys.unraisablehook
-
-    def in_main(kind: type[BaseException], value: BaseException, trace: TracebackType | None) -> None:
-        main_hook(kind, value, trace)
-        _doom(130 if issubclass(kind, KeyboardInterrupt) else 1, f"uncaught {kind.__name__}")
-
-    def in_thread(arguments: Any) -> None:
-        thread_hook(arguments)
-        if arguments.exc_type is not SystemExit:
-            name = arguments.thread.name if arguments.thread else "?"
-            _doom(1, f"uncaught {arguments.exc_type.__name__} in thread {name}")
-
-    def unraisable(arguments: Any) -> None:
-        unraisable_hook(arguments)
-        if "atexit" in (arguments.err_msg or ""):
-            _doom(1, f"uncaught {arguments.exc_type.__name__} in an atexit callback")
-
-    sys.excepthook, threading.excepthook, sys.unraisablehook = in_main, in_thread, unraisable
+        core._set_policy(_policy.mode, _policy.typed, endings.ends(), rc.finalize is not False)

@@ -7,12 +7,12 @@ from typing import Any
 
 def _minloc(x: Any, y: Any) -> Any:
     (a, i), (b, j) = x, y
-    return (a, i) if a < b else (b, j) if b < a else (a, min(i, j))
+    return (a, i) if a < b else (b, j) if b < a else (b, j) if j < i else (a, i)
 
 
 def _maxloc(x: Any, y: Any) -> Any:
     (a, i), (b, j) = x, y
-    return (a, i) if b < a else (b, j) if a < b else (a, min(i, j))
+    return (a, i) if b < a else (b, j) if a < b else (b, j) if j < i else (a, i)
 
 
 FUNCTIONS: dict[str, Callable[[Any, Any], Any]] = {
@@ -28,8 +28,8 @@ FUNCTIONS: dict[str, Callable[[Any, Any], Any]] = {
     "BXOR": operator.xor,
     "MINLOC": _minloc,
     "MAXLOC": _maxloc,
-    "REPLACE": lambda x, y: x,
-    "NO_OP": lambda x, y: y,
+    "REPLACE": lambda x, y: y,
+    "NO_OP": lambda x, y: x,
 }
 
 

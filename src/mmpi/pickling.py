@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import inspect
 import pickle as _pickle
 
 TYPE_CHECKING = False
@@ -21,6 +20,8 @@ def _parameters(dumps: Callable[..., Any]) -> tuple[bool, bool]:
     """Whether a function takes a protocol, and a buffer_callback."""
     if dumps is _pickle.dumps:
         return True, True
+    import inspect  # with ast and dis more than every rank should pay for
+
     try:
         names = inspect.signature(dumps).parameters
     except (TypeError, ValueError):
@@ -34,6 +35,8 @@ class Pickle:
     Calling `__init__` again replaces them; without arguments it restores those of Python's pickle. Where `dumps` takes
     a `buffer_callback` and the protocol is 5 or more, large buffers in the object are sent from where they are.
     """
+
+    THRESHOLD: int = LEAST_BUFFER
 
     def __init__(
         self,

@@ -7,13 +7,15 @@ thread_level   "single", "funneled", "serialized" or "multiple" ("multiple")
 finalize       whether the end of the program finalizes MPI (None: if mmpi initialized it)
 errors         what a failing call does: "exception", "default" (leave it to MPI), "abort" or "fatal" ("exception")
 abort          whether an uncaught exception or a non-zero exit status ends the whole job (True)
+
+`fast_reduce`, `recv_mprobe` and `irecv_bufsz` are mpi4py's; they may be set, and change nothing: objects of any size are
+always received by matched probes, and reduced in the fastest way.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-import types
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,7 +29,10 @@ _ALLOWED: dict[str, tuple[Any, ...]] = {
     "finalize": (None, True, False),
     "errors": ("exception", "default", "abort", "fatal"),
     "abort": (True, False),
+    "fast_reduce": (True, False),
+    "recv_mprobe": (True, False),
 }
+_NAMES = (*_ALLOWED, "irecv_bufsz")
 _WORDS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False, "none": None}
 
 initialize: bool = True
@@ -36,23 +41,40 @@ thread_level: str = "multiple"
 finalize: bool | None = None
 errors: str = "exception"
 abort: bool = True
+fast_reduce: bool = True
+recv_mprobe: bool = True
+irecv_bufsz: int = 32768
 
 
 def _check(name: str, value: Any) -> None:
+    if name == "irecv_bufsz":
+        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+            raise TypeError(f"mmpi.rc.irecv_bufsz: expected a size in bytes, not {value!r}")
+        return
     if name not in _ALLOWED:
-        raise TypeError(f"mmpi.rc has no option {name!r}; it has {', '.join(_ALLOWED)}")
+        raise TypeError(f"mmpi.rc has no option {name!r}; it has {', '.join(_NAMES)}")
     if not any(value is allowed or (value == allowed and isinstance(allowed, str)) for allowed in _ALLOWED[name]):
         raise TypeError(f"mmpi.rc.{name}: expected one of {', '.join(map(repr, _ALLOWED[name]))}, not {value!r}")
 
 
-class _Options(types.ModuleType):
-    def __setattr__(self, name: str, value: Any) -> None:
-        if not name.startswith("__"):
-            _check(name, value)
-        super().__setattr__(name, value)
-        life = sys.modules.get("mmpi.life")
-        if life and name in ("abort", "finalize"):
-            life.apply_options()
+def _value(name: str, text: str) -> Any:
+    """What a word means for an option; TypeError if that is nothing."""
+    value: Any = int(text) if name == "irecv_bufsz" and text.isdecimal() else _WORDS.get(text.lower(), text.lower())
+    _check(name, value)
+    return value
+
+
+class Rc:
+    """The options, in place of the module `mmpi.rc`."""
+
+    initialize, threads, thread_level, finalize, errors, abort = initialize, threads, thread_level, finalize, errors, abort
+    fast_reduce, recv_mprobe, irecv_bufsz = fast_reduce, recv_mprobe, irecv_bufsz
+    LEVELS = LEVELS
+    _value = staticmethod(_value)
+    __name__, __doc__, __file__, __spec__ = __name__, __doc__, __file__, __spec__
+
+    def __init__(self, **options: Any) -> None:
+        self(**options)
 
     def __call__(self, **options: Any) -> None:
         """Set several options at once."""
@@ -61,19 +83,31 @@ class _Options(types.ModuleType):
         for name, value in options.items():
             setattr(self, name, value)
 
-
-def _read_environment() -> None:
-    for name in _ALLOWED:
-        text = os.environ.get(f"MMPI_RC_{name.upper()}")
-        if text is None:
-            continue
-        value: Any = _WORDS.get(text.lower(), text.lower())
-        try:
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not name.startswith("__"):
             _check(name, value)
-        except TypeError as error:
-            raise TypeError(f"environment variable MMPI_RC_{name.upper()}={text}: {error}") from None
-        globals()[name] = value
+        super().__setattr__(name, value)
+        life: Any = sys.modules.get("mmpi.life")
+        if life and self is _rc and name in ("abort", "finalize"):
+            life.apply_options()
+
+    def __repr__(self) -> str:
+        return f"mmpi.rc({', '.join(f'{name}={getattr(self, name)!r}' for name in _NAMES)})"
+
+    def _read_environment(self, prefix: str) -> None:
+        """Set the options for which there are variables that begin so; our own prefix has precedence."""
+        for name in _NAMES:
+            text = os.environ.get(prefix + name.upper())
+            if text is None or (prefix != "MMPI_RC_" and f"MMPI_RC_{name.upper()}" in os.environ):
+                continue
+            try:
+                value = _value(name, text)
+            except TypeError as error:
+                raise TypeError(f"environment variable {prefix}{name.upper()}={text}: {error}") from None
+            setattr(self, name, value)
 
 
-_read_environment()
-sys.modules[__name__].__class__ = _Options
+_rc = Rc()
+_rc._read_environment("MMPI_RC_")
+_read_environment = _rc._read_environment
+sys.modules[__name__] = _rc  # type: ignore[assignment]

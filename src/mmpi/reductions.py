@@ -134,8 +134,22 @@ def _climb(comm: Comm, twin: Comm, outcome: _Outcome, op: Any, root: int) -> Non
         step *= 2
 
 
+def _between(comm: Comm, value: Any, op: Any, root: int | None = None) -> Any:
+    """Combine what the other group has, in its rank order: everywhere, or at the root. All ranks of both learn of a failure."""
+    outcome = _Outcome(comm, None)
+    objects = comm.allgather(value) if root is None else comm.gather(value, root)
+    if objects is not None:
+        outcome.value = outcome.attempt(fold, objects, op)
+    both: Comm = comm._hidden()  # type: ignore[attr-defined]
+    failures = both.allgather(outcome.value if isinstance(outcome.value, Failure) else None)
+    outcome.finish(next((failure for failure in failures if failure is not None), None))
+    return outcome.value
+
+
 def reduce(comm: Comm, value: Any, op: Any, root: int, commute: int) -> Any:
     """Combine in rank order at rank 0 and hand the result over, or at once at the root if order does not matter."""
+    if comm.Is_inter():
+        return _between(comm, value, op, root)
     twin: Comm = comm._hidden()  # type: ignore[attr-defined]
     outcome, top = _Outcome(comm, value), root if commute else 0
     _climb(comm, twin, outcome, op, top)
@@ -150,6 +164,8 @@ def reduce(comm: Comm, value: Any, op: Any, root: int, commute: int) -> Any:
 
 def allreduce(comm: Comm, value: Any, op: Any, root: int, commute: int) -> Any:
     """Combine in rank order at rank 0, and broadcast the result."""
+    if comm.Is_inter():
+        return _between(comm, value, op)
     twin: Comm = comm._hidden()  # type: ignore[attr-defined]
     outcome = _Outcome(comm, value)
     _climb(comm, twin, outcome, op, 0)

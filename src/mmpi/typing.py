@@ -8,18 +8,17 @@ Importing this loads no MPI library. Integers of any kind are taken, those of Nu
 from __future__ import annotations
 
 from collections.abc import Sequence
+from os import PathLike
 from typing import TYPE_CHECKING, Any, ForwardRef, Protocol, SupportsIndex, TypeAlias
 
-from .places import BottomType, InPlaceType
-
 if TYPE_CHECKING:
-    from .MPI import Datatype
+    from .MPI import BottomType, Datatype, InPlaceType
 else:
-    Datatype = ForwardRef("Datatype", module="mmpi.MPI")
+    BottomType, Datatype, InPlaceType = (ForwardRef(name, module="mmpi.MPI") for name in ("BottomType", "Datatype", "InPlaceType"))
 
 __all__ = [
     "Aint", "Bottom", "BufSpec", "BufSpecB", "BufSpecV", "BufSpecW", "Buffer", "Count", "Counts", "Displ", "Displs", "InPlace",
-    "Integers", "Offset", "SupportsBuffer", "SupportsCAI", "SupportsDLPack", "TargetSpec", "TypeSpec",
+    "Integers", "Offset", "PathSpec", "SupportsBuffer", "SupportsCAI", "SupportsDLPack", "TargetSpec", "TypeSpec",
 ]  # fmt: skip
 
 
@@ -120,3 +119,6 @@ BufSpecW: TypeAlias = (
 TargetSpec: TypeAlias = (
     Displ | tuple[()] | tuple[Displ] | tuple[Displ, Count] | tuple[Displ, Count, TypeSpec] | list[Any]
 )
+
+# the name of a file
+PathSpec: TypeAlias = str | bytes | PathLike[str] | PathLike[bytes]

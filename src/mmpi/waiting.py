@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from .cores import job_cores
 
@@ -13,8 +13,7 @@ NAMES = ("block", "yield", "idle")
 _LOCAL_SIZES = ("MPI_LOCALNRANKS", "OMPI_COMM_WORLD_LOCAL_SIZE", "PALS_LOCAL_SIZE", "SLURM_NTASKS_PER_NODE", "MV2_COMM_WORLD_LOCAL_SIZE")
 
 
-@dataclass(frozen=True)
-class Policy:
+class Policy(NamedTuple):
     """How to wait, whether typed collectives go by their nonblocking twins too, and why."""
 
     mode: int
@@ -47,3 +46,11 @@ def policy(family: str, size: int) -> Policy:
     if ranks > cores:
         return Policy(YIELD, False, f"{ranks} ranks on {cores} cores")
     return Policy(BLOCK, False, f"a core for each of {ranks} ranks")
+
+
+def describe(family: str, size: int | None) -> str:
+    """In words, for `mmpi info`; without a size, what will hold for any."""
+    chosen = policy(family, size or 1)
+    if size or chosen.typed or family == "openmpi" or "MMPI_WAIT" in chosen.reason:
+        return f"{NAMES[chosen.mode]}: {chosen.reason}"
+    return f"{NAMES[chosen.mode]} up to {job_cores()} ranks on this host, yield with more ranks than cores"

@@ -114,5 +114,10 @@ extern WEAK int *const MPI_UNWEIGHTED, *const MPI_WEIGHTS_EMPTY;
 #define MPIX(type, name, parameters) WEAK type MPIX_##name parameters;
 #include "extensions.h"
 #undef MPIX
+#define FORTRAN(class, name) WEAK int MPI_##name##_c2f(MPI_##class); WEAK MPI_##class MPI_##name##_f2c(int);
+#if defined(MMPI_ABI_OPENMPI)
+#  include "extensions.h"
+#endif
+#undef FORTRAN
 #endif                                           /* not a site's */
 #endif

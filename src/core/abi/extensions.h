@@ -5,12 +5,14 @@
 EXT(ERR_PROC_FAILED, ABSENT, 101, 75)
 EXT(ERR_PROC_FAILED_PENDING, ABSENT, 102, 76)
 EXT(ERR_REVOKED, ABSENT, 103, 77)
+EXT(TYPECLASS_LOGICAL, 191, ABSENT, ABSENT)
 EXT(GPU_SUPPORT_CUDA, ABSENT, 0, ABSENT)
 EXT(GPU_SUPPORT_ZE, ABSENT, 1, ABSENT)
 EXT(GPU_SUPPORT_HIP, ABSENT, 2, ABSENT)
 #endif
 #ifdef EXTOBJ
 EXTOBJ(Datatype, C_FLOAT16, 0, 0x4c000246, ompi_mpi_short_float)
+EXTOBJ(Datatype, BFLOAT16, 0, 0x4c00024c, ABSENT)
 #endif
 #ifdef MPIX
 MPIX(int, Comm_ack_failed, (MPI_Comm, int, int *))
@@ -28,4 +30,17 @@ MPIX(int, Query_cuda_support, (void))
 MPIX(int, Query_hip_support, (void))
 MPIX(int, Query_rocm_support, (void))
 MPIX(int, Query_ze_support, (void))
+#endif
+#ifdef FORTRAN
+FORTRAN(Comm, Comm)
+FORTRAN(Group, Group)
+FORTRAN(Datatype, Type)
+FORTRAN(Op, Op)
+FORTRAN(Info, Info)
+FORTRAN(Errhandler, Errhandler)
+FORTRAN(Message, Message)
+FORTRAN(Request, Request)
+FORTRAN(Win, Win)
+FORTRAN(File, File)
+FORTRAN(Session, Session)
 #endif

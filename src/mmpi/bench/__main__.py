@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""python -m mmpi.bench [options]: all benchmarks; the options are those of mmpi.bench.overhead."""
+"""python -m mmpi.bench: the same as `mmpi bench`, or one of the small tests of mmpi.bench.small, by its name."""
 
 import sys
 
-from mmpi.bench.overhead import main
+from mmpi.bench import small
+from mmpi.bench.command import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    if small.is_command(sys.argv[1:]):
+        small.main()
+    else:
+        sys.exit(main())

@@ -107,10 +107,11 @@ class Timing:
 
 @dataclass(frozen=True)
 class Result:
-    """The timings of a case, by contender, in the case's order."""
+    """The timings of a case, by contender, in the case's order. What is measured may be bytes, too."""
 
     case: str
     timings: dict[str, Timing]
+    unit: str = "ns"
 
     def time(self, name: str) -> Summary:
         """Nanoseconds per iteration."""
@@ -149,16 +150,18 @@ def measure(
     batch_seconds: float = 2e-3,
     comm: Comm | None = None,
     clock: Clock = time.perf_counter_ns,
+    single: bool = False,
 ) -> Result:
     """Run `repeat` rounds of a case. With `comm`, all its ranks call this alike, with contenders of the same names:
-    rank 0 decides the batch sizes, each batch starts after a barrier, and a sample is the time of the slowest rank."""
+    rank 0 decides the batch sizes, each batch starts after a barrier, and a sample is the time of the slowest rank.
+    With `single` a batch is one iteration: for what takes long by itself, as a whole program does."""
     _check(case, repeat, batch_seconds)
     job = _Job(comm)
-    _answers(case)
+    check_answers(case)
     collecting = gc.isenabled()
     gc.disable()
     try:
-        sizes = [_batch_size(contender, batch_seconds * 1e9, job, clock) for contender in case.contenders]
+        sizes = [1 if single else _batch_size(contender, batch_seconds * 1e9, job, clock) for contender in case.contenders]
         samples: list[list[float]] = [[] for _ in sizes]
         for start in range(repeat):  # each round begins with another contender
             for i in (j % len(sizes) for j in range(start, start + len(sizes))):
@@ -182,7 +185,8 @@ def _check(case: Case, repeat: int, batch_seconds: float) -> None:
         raise ValueError(f"batch_seconds must be a positive number, got {batch_seconds}")
 
 
-def _answers(case: Case) -> None:
+def check_answers(case: Case) -> None:
+    """Run each contender once, and look for the answer of the case."""
     for contender in case.contenders:
         if case.prepare:
             case.prepare()

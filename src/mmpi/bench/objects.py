@@ -28,7 +28,8 @@ from pathlib import Path
 from typing import Any
 
 from mmpi.bench.measure import Case, Contender, Result, Summary, Timing, compile_c, measure, summarize
-from mmpi.bench.report import load_warning, machine, quotient, table, to_json
+from mmpi.bench.overhead import open_faces
+from mmpi.bench.report import load_warning, machine, quotient, sized, table, to_json
 
 C, PROBED, OURS, TYPED, THEIRS, UPPER = NAMES = "C", "C Mprobe", "mmpi", "mmpi typed", "mpi4py", "mpi4py typed"
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
@@ -186,6 +187,11 @@ class Answers:
         """The trial is over: was it right?"""
         kept, self.kept[:], self.trial = [*self.kept], [], False
         return same(kept, self.expected())
+
+    def keep(self, item: Any) -> None:
+        """What a function does with what it receives."""
+        if self.trial:
+            self.kept.append(item)
 
     def python(self, name: str, statement: str, **names: Any) -> Contender:
         """A statement in which `keep(x)` marks what is received."""
@@ -423,13 +429,6 @@ def dict_of_10(number: int) -> dict[str, int]:
     return {"number": number, **{f"key{i}": i for i in range(9)}}
 
 
-def sized(size: int) -> str:
-    """A number of bytes with a unit, if it is a whole number of them."""
-    return next(
-        (f"{size // unit} {name}" for name, unit in (("MiB", MIB), ("KiB", KIB)) if size % unit == 0), f"{size} B"
-    )
-
-
 def sweep(quick: bool) -> list[Row]:
     """For tuning: arrays by powers of two and around thresholds, alone and in a list; strings in collectives."""
     around = {threshold + step for threshold in (16 * KIB, 128 * KIB) for step in (-KIB, KIB)}
@@ -460,16 +459,6 @@ MALLOC = {
     False: {"MALLOC_MMAP_THRESHOLD_": str(128 * KIB), "MALLOC_TRIM_THRESHOLD_": str(64 * MIB)},
     True: {"MALLOC_MMAP_THRESHOLD_": str(MOST_KEPT), "MALLOC_TRIM_THRESHOLD_": str(GIB)},
 }
-
-
-def open_faces() -> dict[str, Any]:
-    """mmpi.MPI, which initializes MPI, and mpi4py's, which joins, if it is installed."""
-    faces = {OURS: import_module("mmpi.MPI")}
-    try:
-        import_module("mpi4py").rc.initialize = False
-    except ImportError:
-        return faces
-    return {**faces, THEIRS: import_module("mpi4py.MPI")}
 
 
 def compare(options: argparse.Namespace, faces: dict[str, Any]) -> int:
@@ -722,9 +711,9 @@ def main(arguments: Sequence[str] | None = None, faces: dict[str, Any] | None = 
 
 def is_rank() -> bool:
     """Did a launcher start this process?"""
-    from mmpi.launch.host import RANK
+    from mmpi.world import RANKS as VARIABLES
 
-    return any(name in os.environ for name in RANK)
+    return any(name in os.environ for name in VARIABLES)
 
 
 if __name__ == "__main__":

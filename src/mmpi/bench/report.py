@@ -68,7 +68,7 @@ def to_json(results: Sequence[Result], described: Mapping[str, Any], **more: obj
     cases = [
         {
             "case": result.case,
-            "unit": "ns",
+            "unit": result.unit,
             "contenders": {
                 name: {"iterations": t.iterations, **t.summary._asdict(), "samples": t.samples}
                 for name, t in result.timings.items()
@@ -86,6 +86,18 @@ def duration(nanoseconds: Summary) -> str:
     )
     digits = 0 if unit == "ns" else 2
     return f"{nanoseconds.median / scale:.{digits}f} ± {nanoseconds.spread / scale:.{digits}f} {unit}"
+
+
+def sized(count: int) -> str:
+    """A number of bytes with a unit, if it is a whole number of them: 8 B, 64 KiB, 1 MiB."""
+    units = ((1 << 20, "MiB"), (1 << 10, "KiB"))
+    return next((f"{count // unit} {name}" for unit, name in units if count and count % unit == 0), f"{count} B")
+
+
+def amount(summary: Summary, unit: str) -> str:
+    """A median and its spread, of times or of memory."""
+    mib = 1 << 20
+    return duration(summary) if unit == "ns" else f"{summary.median / mib:.1f} ± {summary.spread / mib:.1f} MiB"
 
 
 def quotient(ratio: Summary) -> str:

@@ -6,13 +6,15 @@ from __future__ import annotations
 import difflib
 import math
 import os
+import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from . import foreground, programs
+from . import foreground, hosts, programs
 from .errors import LaunchError
 from .host import Host
+from .output import Show
 from .plans import WAITS, Options, Part, build, explain, locate
 
 HELP = f"""\
@@ -35,12 +37,23 @@ job options, before the first program only:
   -v, --verbose           say which library and which command are used
   --explain               print the whole plan and run nothing
   --timeout SECONDS       end the job after this time, with status 124
+  --hang-timeout SECONDS  when no rank has completed a call of MPI for this time, say what all do and what is wrong,
+                          and end the job with status 124
   --wait {"|".join(WAITS)}
                           how ranks wait for messages (sets MMPI_WAIT)
-  --hosts A:2,B:2         hosts and their slots (so far only with --explain)
+  --as-mpi4py             `import mpi4py` means mmpi in these ranks and in what they start
+  --tag                   put its rank before each line: "[3] text"
+  --collapse              print lines that several ranks print once: "[0-63] text"
+  --only RANKS            show what these ranks print (0 or 0,3 or 0-3), and of the others only what a failing one said last
+  --output DIR            keep what each rank prints in a file DIR/rank-N.txt, and show nothing that none of the above asks for
+  --trace DIR             record what every rank does into this folder (sets MMPI_TRACE); `mmpi trace --help` tells how to look at it
+  --trace-overwrite       remove the trace of another job from there first
+  --hosts A:2,B:2         run on these hosts, so many ranks on each, reached by ssh (in a Slurm allocation: by srun)
+  --hostfile FILE         the same from a file with a line for each host: "A:2" or "A slots=2"
+  --agent CMD             what to reach hosts with: it is called like ssh, CMD HOST COMMAND
   -h, --help              this text
 
-exit status: that of the rank that failed first (128+S if signal S killed it), else 0; 2 wrong command line; 124 timeout;
+exit status: that of the rank that failed first (128+S if signal S killed it), else 0; 2 wrong command line; 124 time-out;
 126 or 127 the program cannot be executed or was not found; 130 Ctrl-C; 143 SIGTERM.
 
 examples:
@@ -59,9 +72,23 @@ class Command:
     explain: bool = False
     verbose: bool = False
     timeout: float | None = None
+    hang_timeout: float | None = None
     wait: str | None = None
     hosts: tuple[tuple[str, int], ...] = ()
+    agent: str | None = None
     from_stdin: bool = False
+    as_mpi4py: bool = False
+    tag: bool = False
+    collapse: bool = False
+    only: frozenset[int] | None = None
+    output: str | None = None
+    trace: str | None = None
+    trace_overwrite: bool = False
+
+    @property
+    def show(self) -> Show:
+        """What is to be seen of the ranks' output."""
+        return Show(self.tag, self.collapse, self.only, self.output)
 
 
 def parse(argv: Sequence[str], default_ranks: Callable[[], int]) -> Command:
@@ -84,8 +111,15 @@ def parse(argv: Sequence[str], default_ranks: Callable[[], int]) -> Command:
             argv_of_rank = programs.resolve(rest)
         slots = sum(count for _, count in command.hosts)
         n = part.n or (1 if i else slots or default_ranks())
-        command.parts.append(Part(n, tuple(argv_of_rank), part.env))
+        command.parts.append(Part(n, tuple(argv_of_rank), alias(part.env) if command.as_mpi4py else part.env))
     return command
+
+
+def alias(variables: dict[str, str]) -> dict[str, str]:
+    """The variables of a part, so that `import mpi4py` means mmpi there."""
+    from mmpi import compat
+
+    return {**variables, **compat.environment({**os.environ, **variables})}
 
 
 def split(argv: Sequence[str]) -> list[list[str]]:
@@ -113,7 +147,8 @@ class PartOptions:
 
 OF_PART = ("-n", "--env")
 FLAGS = {"-v": "verbose", "--verbose": "verbose", "--explain": "explain", "-h": "help", "--help": "help"}
-WITH_VALUE = ("--timeout", "--wait", "--hosts")
+FLAGS |= {"--tag": "tag", "--collapse": "collapse", "--as-mpi4py": "as_mpi4py", "--trace-overwrite": "trace_overwrite"}
+WITH_VALUE = ("--timeout", "--hang-timeout", "--wait", "--hosts", "--hostfile", "--agent", "--only", "--output", "--trace")
 ALL = (*OF_PART, *FLAGS, *WITH_VALUE)
 
 
@@ -164,20 +199,32 @@ def read_value(command: Command, part: PartOptions, name: str, value: str) -> No
         variable, equals, content = value.partition("=")
         if not equals or not variable:
             raise LaunchError(f"--env {value}: NAME=VALUE is needed", hint="other variables are passed on anyway")
-        if variable in ("MMPI_LIBMPI", "MMPI_JOB", "MMPI_JOB_DIR"):
+        if variable in ("MMPI_LIBMPI", "MMPI_JOB", "MMPI_JOB_DIR", "MMPI_TRACE"):
             raise LaunchError(
                 f"--env {variable}: this variable holds for the whole job",
-                hint=f"{value} mmpi run ..." if variable == "MMPI_LIBMPI" else "`mmpi run` sets it",
+                hint=f"{value} mmpi run ..." if variable in ("MMPI_LIBMPI", "MMPI_TRACE") else "`mmpi run` sets it",
             )
         part.env[variable] = content
     elif name == "--timeout":
-        command.timeout = seconds(value)
+        command.timeout = seconds(value, name)
+    elif name == "--hang-timeout":
+        command.hang_timeout = seconds(value, name)
     elif name == "--wait":
         if value not in WAITS:
             raise LaunchError(f"--wait {value}: one of {', '.join(WAITS)} is needed")
         command.wait = value
+    elif name == "--only":
+        command.only = ranks(value)
+    elif name == "--output":
+        command.output = value
+    elif name == "--trace":
+        command.trace = value
     elif name == "--hosts":
-        command.hosts = tuple(host(item) for item in value.split(","))
+        command.hosts = hosts.parse(value)
+    elif name == "--hostfile":
+        command.hosts = hosts.read(value)
+    elif name == "--agent":
+        command.agent = value
 
 
 def positive(text: str, what: str) -> int:
@@ -187,23 +234,26 @@ def positive(text: str, what: str) -> int:
     return int(text)
 
 
-def seconds(text: str) -> float:
+def ranks(text: str) -> frozenset[int]:
+    """Ranks and ranges of them, as in 0,4-7."""
+    chosen: set[int] = set()
+    for item in text.split(","):
+        found = re.fullmatch(r"([0-9]{1,9})(?:-([0-9]{1,9}))?", item)
+        if not found or int(found[2] or found[1]) < int(found[1]):
+            raise LaunchError(f"--only {text}: ranks are needed, as in 0 or 0,4-7")
+        chosen.update(range(int(found[1]), int(found[2] or found[1]) + 1))
+    return frozenset(chosen)
+
+
+def seconds(text: str, name: str) -> float:
     """A time limit."""
     try:
         value = float(text)
     except ValueError:
         value = math.nan
     if not (value > 0 and math.isfinite(value)):
-        raise LaunchError(f"--timeout {text}: a number of seconds above 0 is needed")
+        raise LaunchError(f"{name} {text}: a number of seconds above 0 is needed")
     return value
-
-
-def host(text: str) -> tuple[str, int]:
-    """HOST or HOST:SLOTS."""
-    name, colon, slots = text.partition(":")
-    if not name or any(c.isspace() for c in name):
-        raise LaunchError(f"--hosts: {text!r} is no HOST:SLOTS", hint="--hosts a:2,b:2")
-    return name, positive(slots, f"--hosts {name}:") if colon else 1
 
 
 def main(argv: Sequence[str]) -> int:
@@ -226,14 +276,36 @@ def execute(argv: Sequence[str]) -> int:
     if command.help:
         print(HELP, end="")
         return 0
-    if command.hosts and not command.explain:
-        raise LaunchError("--hosts: running on other hosts is only planned so far", hint="--explain shows the plan")
+    command.hosts = command.hosts or hosts.of_allocation(here.environ)
     program = sys.stdin.buffer.read() if command.from_stdin else None
-    plan = build(command.parts, Options(command.hosts, command.wait, program), locate(), here)
+    trace = trace_folder(command, here.environ)
+    plan = build(command.parts, Options(command.hosts, command.agent, command.wait, program, command.hang_timeout, trace), locate(), here)
     if command.explain:
         print(explain(plan))
         return 0
     if command.verbose:
         print(f"mmpi run: library {plan.choice.path} ({plan.choice.reason})", file=sys.stderr)
         print(f"mmpi run: {plan}", file=sys.stderr, flush=True)
-    return foreground.run(plan, command.timeout)
+    if trace:
+        prepare_trace(trace, plan.job, command.trace_overwrite)
+    return foreground.run(plan, command.timeout, command.show)
+
+
+def trace_folder(command: Command, environ: Mapping[str, str]) -> str | None:
+    """Where the trace goes, by --trace or MMPI_TRACE, as a full path: ranks may have another working directory."""
+    path = command.trace if command.trace is not None else environ.get("MMPI_TRACE", "")
+    if command.trace == "" or (command.trace_overwrite and not path):
+        raise LaunchError("--trace needs a folder", hint="mmpi run --trace DIR -n 4 program.py")
+    return os.path.abspath(path) if path else None
+
+
+def prepare_trace(path: str, job: str, overwrite: bool) -> None:
+    """Make the folder of the trace; LaunchError if that cannot be, or it holds the trace of another job."""
+    from mmpi.trace import folder
+
+    try:
+        folder.prepare(path, job, overwrite)
+    except FileExistsError as e:
+        raise LaunchError(f"--trace {path}: {e}", hint="--trace-overwrite removes that trace first") from e
+    except OSError as e:
+        raise LaunchError(f"--trace {path}: cannot make this folder: {e.strerror}") from e

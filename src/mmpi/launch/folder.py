@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import glob
 import os
@@ -14,6 +15,7 @@ from . import processes
 from .errors import LaunchError
 
 LOCK = "run"  # held by `mmpi run`, so that another one sees that the job is not dead
+ENDING = "ending"  # there when `mmpi run` ends the job: is_ended_by_run in runtime.c
 
 
 class Folder:
@@ -28,6 +30,7 @@ class Folder:
             raise LaunchError(f"{path}: cannot make the job's folder: {e.strerror}{used}") from e
         self.lock = os.open(os.path.join(path, LOCK), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         fcntl.flock(self.lock, fcntl.LOCK_EX)
+        os.write(self.lock, b"%d" % os.getpid())
 
     def write(self, name: str, content: bytes) -> str:
         """Write a file into the folder; return its path."""
@@ -35,6 +38,11 @@ class Folder:
         with open(path, "wb") as file:
             file.write(content)
         return path
+
+    def mark(self, name: str) -> None:
+        """Make an empty file, where there is room."""
+        with contextlib.suppress(OSError):
+            self.write(name, b"")
 
     def remove(self) -> None:
         """Remove the folder with all that is in it; once is enough."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import subprocess
 
-from .plans import Plan
+from .plans import FAMILIES, Plan
 
 # Reads from a pipe that only we hold open at the other end: the end of that input is our end. The launcher alone would not do:
 # MPICH's waits for ranks that ignore SIGTERM, Open MPI's leaves them if it is killed itself, and we may have stopped it.
@@ -18,6 +18,10 @@ signal TERM
 signal CONT
 sleep 1
 signal KILL && sleep 0.2 && signal KILL
+for file in $3; do  # shared memory that nobody uses any more: see folder.remove_leftovers
+  [ -O "$file" ] && [ "$file" -nt "$2/run" ] || continue
+  ls -l /proc/[0-9]*/fd 2>/dev/null | grep -qF "$file" || grep -qsF "$file" /proc/[0-9]*/maps || rm -f "$file"
+done
 rm -rf "$2"
 """
 
@@ -28,7 +32,8 @@ class Guard:
     def __init__(self, plan: Plan) -> None:
         reader, self._writer = os.pipe2(os.O_CLOEXEC)
         null = subprocess.DEVNULL
-        words = ["/bin/sh", "-c", SCRIPT, "mmpi-guard", plan.job, plan.directory]
+        leftovers = " ".join(f"/dev/shm/{pattern}" for pattern in FAMILIES[plan.launcher].LEFTOVERS)
+        words = ["/bin/sh", "-c", SCRIPT, "mmpi-guard", plan.job, plan.directory, leftovers]
         try:
             self._process = subprocess.Popen(words, stdin=reader, stdout=null, stderr=null, cwd="/", start_new_session=True)
         except BaseException:

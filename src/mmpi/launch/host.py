@@ -11,16 +11,9 @@ from dataclasses import dataclass
 
 from ..cores import usable_cores
 from ..library import BATCH
+from ..world import OF_ONE_JOB, RANKS
 
-# Set by a launcher for one rank. A job started inside a rank must not inherit them: its ranks would take them for theirs.
-OTHER_JOB = re.compile(
-    r"PMI_|PMIX_(?!MCA_)|HYDI_|HYDRA_PROXY|MPI_LOCAL(N?RANKS|RANKID)|MPI_APPNUM|MPI_UNIVERSE_SIZE|I_MPI_HYDRA_|I_MPI_INFO_|"
-    r"OMPI_(COMM_WORLD|UNIVERSE_SIZE|APP_CTX|FIRST_RANKS|NUM_APP|FILE_LOCATION|ARGV|COMMAND|MCA_ess|MCA_orte|MCA_initial_wdir)|"
-    r"OMPI_VERSION|OMPI_MCA_(pmix|num_procs)|PRTE_LAUNCHED|ORTE_|OPAL_PREFIX|PRTE_PREFIX|"
-    r"MMPI_JOB(_DIR)?$"
-)
 YIELDING = (6, 18)  # the Linux from which on sched_yield lets others run, whatever the caller has used so far
-RANK = ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK")
 
 
 @dataclass(frozen=True)
@@ -67,6 +60,6 @@ def kernel() -> tuple[int, int]:
 
 def marks_of_other_jobs(environ: Mapping[str, str]) -> tuple[str, ...]:
     """The variables that an outer launcher set for us; none if we are no rank."""
-    if not any(name in environ for name in RANK):
-        return tuple(name for name in environ if name in ("MMPI_JOB", "MMPI_JOB_DIR"))
-    return tuple(name for name in environ if OTHER_JOB.match(name))
+    if not any(name in environ for name in RANKS):
+        return tuple(name for name in environ if name.startswith("MMPI_") and OF_ONE_JOB.match(name))
+    return tuple(name for name in environ if OF_ONE_JOB.match(name))

@@ -29,11 +29,12 @@ CROWDED = {
 SLEEP = {"MPIR_CVAR_ENABLE_HEAVY_YIELD": "1"}
 
 
-def options(mpiexec: str, hosts: Sequence[tuple[str, int]], exported: Sequence[str]) -> list[str]:
-    """The command line up to the programs. The environment needs no option: hydra passes all of its own to every rank."""
+def options(mpiexec: str, hosts: Sequence[tuple[str, int]], agent: str) -> list[str]:
+    """The command line up to the programs. `agent` is what reaches the hosts, called as ssh is."""
     words = [mpiexec]
     if hosts:
-        words += ["-hosts", ",".join(f"{host}:{slots}" for host, slots in hosts)]
+        listed = ",".join(f"{host}:{slots}" for host, slots in hosts)
+        words += ["-launcher", "ssh", "-launcher-exec", agent, "-hosts", listed]
     return words
 
 

@@ -21,12 +21,14 @@ BARE_SIGNALS: tuple[int, ...] = ()
 LEFTOVERS: tuple[str, ...] = ()
 
 
-def options(mpiexec: str, hosts: Sequence[tuple[str, int]], exported: Sequence[str]) -> list[str]:
-    """The command line up to the programs. Ranks on other hosts get only the variables that are named by -x."""
+def options(mpiexec: str, hosts: Sequence[tuple[str, int]], agent: str) -> list[str]:
+    """The command line up to the programs. `agent` is what reaches the hosts, called as ssh is: by us, since it lies here alone."""
     words = [mpiexec]
     if hosts:
+        mca, kind = ("--prtemca", "ssh") if generation(mpiexec) >= 5 else ("--mca", "rsh")
+        for name, value in (("plm", kind), (f"plm_{kind}_agent", agent), (f"plm_{kind}_no_tree_spawn", "1")):
+            words += [mca, name, value]
         words += ["--host", ",".join(f"{host}:{slots}" for host, slots in hosts)]
-        words += [word for name in exported if name.startswith(("MMPI_", "PYTHON")) for word in ("-x", name)]
     return words
 
 
@@ -35,7 +37,7 @@ def defaults(mpiexec: str, directory: str, crowded: bool, host: Host) -> dict[st
     new = generation(mpiexec) >= 5
     chosen = {
         # More ranks than slots is no error. This does not pretend that there are more slots: Open MPI must know.
-        **({"PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe"} if new else {"OMPI_MCA_rmaps_base_oversubscribe": "1"}),
+        **({"PRTE_MCA_rmaps_default_mapping_policy": "slot:oversubscribe"} if new else {"OMPI_MCA_rmaps_base_oversubscribe": "1"}),
         # Its files lie in the job's folder and go with it, even when the ranks are killed.
         ("PRTE_MCA_prte_tmpdir_base" if new else "OMPI_MCA_orte_tmpdir_base"): directory,
     }

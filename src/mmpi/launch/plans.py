@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import secrets
 import shlex
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 from . import hydra, openmpi, programs, stdin
 from .errors import LaunchError
 from .host import Host, marks_of_other_jobs
+from .hosts import place_of_agent
 
 if TYPE_CHECKING:
     from ..library import Choice
@@ -40,8 +42,11 @@ class Options:
     """What holds for a whole job."""
 
     hosts: tuple[tuple[str, int], ...] = ()
+    agent: str | None = None  # what reaches them; None: ssh, or srun in an allocation
     wait: str | None = None
     stdin_program: bytes | None = None
+    hang_timeout: float | None = None
+    trace: str | None = None  # the folder of the job's trace
 
 
 @dataclass(frozen=True)
@@ -74,8 +79,8 @@ class Plan:
     def argv(self) -> tuple[str, ...]:
         """The full command line of the launcher."""
         family, hosts = FAMILIES[self.launcher], self.options.hosts
-        words = family.options(self.mpiexec, hosts, [*self.environment, *self.defaults])
-        on_the_way = [] if hosts else ["/bin/sh", os.path.join(self.directory, stdin.SCRIPT)]
+        words = family.options(self.mpiexec, hosts, place_of_agent(self.directory))
+        on_the_way = ["/bin/sh", os.path.join(self.directory, stdin.SCRIPT)]
         for i, part in enumerate(self.parts):
             words += [":"] if i else []
             words += ["-n", str(part.n), *on_the_way, *part.command()]
@@ -134,6 +139,10 @@ def build(parts: Sequence[Part], options: Options, choice: Choice, host: Host) -
     environment = {"MMPI_JOB": job, "MMPI_JOB_DIR": directory, "MMPI_LIBMPI": exact}
     if options.wait:
         environment["MMPI_WAIT"] = options.wait
+    if options.trace:
+        environment["MMPI_TRACE"] = options.trace
+        if options.hosts and all(part.argv[:1] == (sys.executable,) for part in parts):  # else some ranks would not take part
+            environment.setdefault("MMPI_TRACE_SYNC", "1")
     crowded = not options.hosts and sum(part.n for part in parts) > host.cores
     defaults = {
         # Ranks write to a pipe, where Python would keep 8 KiB back: what a rank prints must be seen when it is printed,
@@ -202,4 +211,3 @@ def explain(plan: Plan) -> str:
     if plan.options.stdin_program is not None:
         lines.append(f"stdin     {len(plan.options.stdin_program)} bytes of program, given to every rank")
     return "\n".join(lines)
-

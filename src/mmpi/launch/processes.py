@@ -14,11 +14,12 @@ import select
 import signal
 import struct
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 LAUNCHERS = ("mpiexec", "mpirun", "hydra_", "prterun", "prted", "orterun", "orted")
 RANK_VARIABLES = (b"PMI_RANK=", b"OMPI_COMM_WORLD_RANK=", b"PMIX_RANK=")
+PEER_GONE = 14 << 8  # how Open MPI ends a rank whose connection to another host broke
 PIDFD_GET_INFO, PIDFD_INFO_EXIT, PIDFD_INFO_SIZE = 0xC040FF0B, 8, 64
 
 
@@ -31,6 +32,8 @@ class Rank:
     rank: int
     ended: float | None = None
     status: int | None = None
+    host: str = ""  # if it is another one
+    seen: int | None = None  # the wait status before the rank's own word replaced it
 
 
 class Ranks:
@@ -41,20 +44,20 @@ class Ranks:
         self.missing = n
         self.known: dict[int, Rank] = {}
         self.ended: list[Rank] = []
-        self._poll = select.poll()
+        self._poll = select.epoll()
         self._began = time.monotonic()
 
     def watch(self, seconds: float, others: Iterable[int] = ()) -> None:
         """Wait until a rank ends, one of the other descriptors is readable, or time is over."""
         deadline = time.monotonic() + seconds
         for fd in (others := list(others)):
-            self._poll.register(fd, select.POLLIN)
+            self._poll.register(fd, select.EPOLLIN)
         while True:
             self.find()
             left = max(0.0, deadline - time.monotonic())
             pause = min(left, self.interval()) if self.missing > 0 else left
-            events = self._poll.poll(pause * 1000)
-            self.note({fd for fd, _ in events}, {fd for fd, event in events if event & select.POLLHUP})
+            events = self._poll.poll(pause)
+            self.note([fd for fd, _ in events], {fd for fd, event in events if event & select.EPOLLHUP})
             if events or left == 0:
                 break
         for fd in others:
@@ -76,17 +79,33 @@ class Ranks:
                 except OSError:  # gone, or no more descriptors
                     continue
                 self.known[pid] = Rank(pid, fd, number)
-                self._poll.register(fd, select.POLLIN)
+                self._poll.register(fd, select.EPOLLIN)
                 self.missing -= 1
 
-    def note(self, readable: set[int], gone: set[int]) -> None:
-        """Note the end of the ranks whose descriptors became readable (ended) or hung up (ended and waited for)."""
-        now = time.monotonic()
-        for rank in self.known.values():
-            if rank.fd not in readable:
+    def add(self, rank: Rank) -> None:
+        """Take up a rank that somebody else has met."""
+        if rank.pid in self.known:
+            if rank.fd >= 0:
+                os.close(rank.fd)
+            return
+        self.known[rank.pid] = rank
+        self.missing -= 1
+        if rank.fd >= 0:
+            self._poll.register(rank.fd, select.EPOLLIN)
+
+    def note(self, readable: Sequence[int], gone: set[int]) -> None:
+        """Note the end of the ranks whose descriptors became readable (ended) or hung up (ended and waited for).
+
+        The kernel tells them in the order in which they ended, which is how a rank that was killed is told from those that
+        the launcher killed for it, microseconds later.
+        """
+        now, of_fd = time.monotonic(), {rank.fd: rank for rank in self.known.values()}
+        for i, fd in enumerate(readable):
+            rank = of_fd.get(fd)
+            if rank is None:
                 continue
             if rank.ended is None:
-                rank.ended = now
+                rank.ended = now + i * 1e-9
                 self.ended.append(rank)
                 self._poll.modify(rank.fd, 0)  # from now on only the hang-up
             if rank.status is None:
@@ -99,18 +118,23 @@ class Ranks:
     def failure(self) -> Rank | None:
         """The first rank that ended otherwise than with status 0.
 
-        Of several that were seen to end at the same time, those that were killed as the launcher kills come last.
+        Of several that were seen to end at the same time, those that were killed as the launcher kills come last; and those
+        that ended since another rank was gone, last of all.
         """
         failed = [rank for rank in self.ended if rank.status]
-        return min(failed, key=lambda rank: (rank.ended, rank.status in (signal.SIGKILL, signal.SIGTERM)), default=None)
+        return min(
+            failed,
+            key=lambda r: (r.status == PEER_GONE, r.ended, r.status in (signal.SIGKILL, signal.SIGTERM)),
+            default=None,
+        )
 
     def alive(self) -> list[int]:
-        """The pids of ranks that have not ended."""
-        return [rank.pid for rank in self.known.values() if rank.ended is None]
+        """The pids of ranks on this host that have not ended."""
+        return [rank.pid for rank in self.known.values() if rank.ended is None and not rank.host]
 
     def all_ended(self) -> bool:
         """Have all ranks been seen, and seen to end?"""
-        return self.missing <= 0 and not self.alive()
+        return self.missing <= 0 and len(self.ended) == len(self.known)
 
     def close(self) -> None:
         """Let the descriptors go."""
@@ -119,7 +143,7 @@ class Ranks:
                 os.close(rank.fd)
                 rank.fd = -1
         self.missing = 0
-        self._poll = select.poll()
+        self._poll.close()
 
 
 def status_of_zombie(pid: int) -> int | None:
@@ -176,6 +200,11 @@ def executable_name(pid: int) -> str:
         return ""
 
 
+def is_launcher(pid: int) -> bool:
+    """Is this a process of the launcher: its daemons, or what it reaches another host with?"""
+    return executable_name(pid).startswith(LAUNCHERS) or b"MMPI_AGENT=1" in environment_of(pid)
+
+
 def stat(pid: int) -> list[str] | None:
     """The fields of /proc/PID/stat from the state on (the name before it may hold anything)."""
     try:
@@ -228,6 +257,13 @@ def of_job(job: str, roots: Iterable[int] = ()) -> list[int]:
         below = {pid for pid, up in parent.items() if up in members} - members
         grown, members = bool(below), members | below
     return sorted(members)
+
+
+def readable(fd: int) -> bool:
+    """Is there something to read, if only the end?"""
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def send(pid: int, signum: int) -> None:

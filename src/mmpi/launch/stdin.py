@@ -12,23 +12,27 @@ import os
 import shlex
 import stat
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import IO
 
 SCRIPT = "rank"  # its name in the job's folder
+PIPE = "stdin"  # and that of the pipe from which rank 0 reads, if it is on another host
 Stream = int | IO[bytes] | IO[str] | None
 
 
-def script(path: str, variable: str, environ: Mapping[str, str]) -> str:
-    """What every rank runs first; it replaces itself by the rank's program."""
-    # A shell passes on only variables whose names it could have made itself: not exported functions, nor a name with a dot.
-    odd = [f"{name}={value}" for name, value in environ.items() if not (name.isascii() and name.isidentifier())]
-    again = f"env {shlex.join(odd)} " if odd else ""
+def script(path: str, variable: str, passed: Sequence[str], more: str = "") -> str:
+    """What every rank runs first; it does `more`, then replaces itself by the rank's program. `passed` is added to its environment."""
+    again = f"env {shlex.join(passed)} " if passed else ""
     return (
         "# Run the program of one rank: rank 0 reads the standard input of the job, the others an empty one.\n"
-        f"case ${variable} in 0) exec <{shlex.quote(path)} ;; *) exec </dev/null ;; esac\n"
+        f"case ${variable} in 0) exec <{shlex.quote(path)} ;; *) exec </dev/null ;; esac\n{more}"
         f'exec {again}"$@"\n'
     )
+
+
+def odd_names(environ: Mapping[str, str]) -> list[str]:
+    """The variables that a shell does not pass on, since it could not have made their names: exported functions, a.b."""
+    return [f"{name}={value}" for name, value in environ.items() if not (name.isascii() and name.isidentifier())]
 
 
 class Input:

@@ -7,19 +7,29 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
-from ..flight import Head, read_heads
-from . import processes
+from ..flight import Head
+from ..hang import stacks
+from . import processes, report
+from .capture import Capture, redirection
+from .chatter import Chatter
 from .errors import LaunchError
-from .folder import Folder, remove_leftovers, sweep
+from .folder import ENDING, Folder, remove_leftovers, sweep
 from .guard import Guard
+from .host import Host
+from .hosts import Hosts, exports
+from .output import Printer
 from .plans import FAMILIES, Plan
+from .processes import Rank
 from .programs import STDIN_PROGRAM
-from .stdin import SCRIPT, Input, Stream, script
+from .stdin import PIPE, SCRIPT, Input, Stream, odd_names, script
 
 GRACE = 1.0  # seconds from one means of ending a job to the next, harder one
 SAME_MOMENT = 0.5  # seconds between a rank's end and the launcher's killing the others, at most
+ANSWERS = 1.0  # seconds before we notice the end of a rank, at most, that it has asked the others where they are
+ASKED = "asked"  # a file that says so: ask_others in runtime.c
 KILLS = (signal.SIGKILL, signal.SIGTERM)  # how a launcher ends ranks; as wait statuses the same numbers
 
 
@@ -30,35 +40,78 @@ def start(
     stdout: Stream = None,
     stderr: Stream = None,
     env: Mapping[str, str] | None = None,
+    printer: Printer | None = None,
+    stop: int | None = None,
 ) -> Job:
     """Start a planned job; the streams and `env` (by default the environment) mean the same as for `subprocess.Popen`.
 
+    A `printer` shows what the ranks print; without one the launcher passes it on. When the descriptor `stop` becomes readable,
+    hosts that do not answer are waited for no longer.
+
     Ranks are watched while `wait` or `poll` is called: their caller learns the status of the rank that failed first.
     """
-    if plan.options.hosts:
-        raise LaunchError("running on other hosts is only planned so far", hint="--explain shows the plan")
+    if plan.options.hosts and not printer:
+        raise LaunchError("a job on other hosts needs a printer", hint="mmpi.launch.start(plan, printer=Printer(Show(), plan.ranks))")
     sweep(os.path.dirname(plan.directory), os.getuid())
     folder = Folder(plan.directory)
     source: Input | None = None
+    capture: Capture | None = None
+    hosts: Hosts | None = None
     try:
         program = plan.options.stdin_program
         if program is not None:
             folder.write(STDIN_PROGRAM, program)
         source = Input(stdin if program is None else subprocess.DEVNULL)
         environ = plan.environ(os.environ if env is None else env)
-        text = script(source.path, FAMILIES[plan.launcher].RANK, environ)
-        folder.write(SCRIPT, text.encode(errors="surrogateescape"))
+        variable = FAMILIES[plan.launcher].RANK
+        caught = redirection(folder.path, variable, printer.joined) if printer else ""
+        folder.write(SCRIPT, script(source.path, variable, odd_names(environ), caught).encode(errors="surrogateescape"))
+        if printer and plan.options.hosts:
+            hosts = Hosts(plan, folder, printer, environ)
+            hosts.begin(task_of_keepers(plan, source.path, environ, caught, printer.joined), stop)
+            hosts.feed_stdin(source.path)
+            environ = FAMILIES[plan.launcher].defaults(plan.mpiexec, plan.directory, hosts.crowded(), Host.here()) | environ
+        if printer:
+            capture = Capture(folder.path, plan.ranks, printer, hosts.arrived if hosts else ignore)
+        if hosts and capture:
+            hosts.listen(capture)
         guard = Guard(plan)
         try:
-            return Job(plan, launch(plan, environ, stdout, stderr), folder, source, guard)
+            if capture:
+                stdout = stderr = subprocess.PIPE
+            return Job(plan, launch(plan, environ, stdout, stderr), folder, source, guard, capture, hosts)
         except BaseException:
             guard.dismiss()
             raise
     except BaseException:
         if source:
             source.close()
+        if hosts:
+            hosts.close()
+        if capture:
+            capture.close()
         folder.remove()
         raise
+
+
+def ignore(rank: int, pid: int) -> None:
+    """Ranks on this host alone are found without being told."""
+
+
+def task_of_keepers(plan: Plan, stdin: str, environ: Mapping[str, str], caught: str, joined: bool) -> dict[str, Any]:
+    """What a keeper needs to know."""
+    family, program = FAMILIES[plan.launcher], plan.options.stdin_program
+    source = os.path.join(plan.directory, PIPE) if stdin != os.devnull else stdin
+    return {
+        "job": plan.job,
+        "directory": plan.directory,
+        "ranks": plan.ranks,
+        "script": script(source, family.RANK, odd_names(environ), exports(environ) + caught),
+        "program": program.decode("latin-1") if program is not None else None,
+        "joined": joined,
+        "leftovers": list(family.LEFTOVERS),
+        "hang_timeout": plan.options.hang_timeout,
+    }
 
 
 def launch(plan: Plan, environ: dict[str, str], stdout: Stream, stderr: Stream) -> subprocess.Popen[bytes]:
@@ -80,7 +133,16 @@ def launch(plan: Plan, environ: dict[str, str], stdout: Stream, stderr: Stream) 
 class Job:
     """A running job."""
 
-    def __init__(self, plan: Plan, process: subprocess.Popen[bytes], folder: Folder, source: Input, guard: Guard) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        process: subprocess.Popen[bytes],
+        folder: Folder,
+        source: Input,
+        guard: Guard,
+        capture: Capture | None = None,
+        hosts: Hosts | None = None,
+    ) -> None:
         self.plan = plan
         self.pid = process.pid
         self.stdin, self.stdout, self.stderr = source.writer, process.stdout, process.stderr
@@ -88,9 +150,17 @@ class Job:
         self.ranks = processes.Ranks(process.pid, plan.ranks)
         self.ending: Ending | None = None
         self.cause: processes.Rank | None = None  # once it has ended: the rank that failed first
+        self.scene = report.Scene()  # once it has ended: what there is to say about that
         self.adopts = False  # are all our other children orphans of this job?
         self._process, self._folder, self._input, self._guard, self._began = process, folder, source, guard, time.time()
+        self._capture, self.hosts = capture, hosts
         self._pidfd = os.pidfd_open(process.pid)
+        self._killed_before = report.killed_for_memory()
+        self._moment = 0.0  # when the job began to end
+        self.chatter = [Chatter(1), Chatter(2)] if capture else []
+        for chatter, stream in zip(self.chatter, (self.stdout, self.stderr), strict=False):
+            if capture and stream:
+                capture.attach(stream.fileno(), chatter.read)
 
     def processes(self) -> list[int]:
         """The pids of all processes of this job here, the launcher's among them."""
@@ -98,7 +168,7 @@ class Job:
         if self._process.returncode is None:
             roots.append(self.pid)
         if self.adopts:
-            helpers = (self._guard.pid, self._input.pid)
+            helpers = (self._guard.pid, self._input.pid, *(self.hosts.pids() if self.hosts else ()))
             roots += [pid for pid in processes.children(os.getpid()) if pid not in helpers]
         return processes.of_job(self.plan.job, roots)
 
@@ -106,6 +176,13 @@ class Job:
     def asked(self) -> int | None:
         """The exit status that whoever ended the job has asked for."""
         return self.ending.status if self.ending else None
+
+    @property
+    def failed(self) -> list[Rank]:
+        """The ranks that ended the job or failed by themselves as well, in the order in which they did."""
+        own = [rank for rank in self.ranks.ended if rank.status and (rank.status not in KILLS or rank.pid in self.scene.words)]
+        first = [self.cause] if self.cause and self.cause.status else []
+        return first + sorted((rank for rank in own if rank is not self.cause), key=lambda rank: rank.ended or 0.0)
 
     def poll(self) -> int | None:
         """The exit status of the job if it has ended, else None."""
@@ -123,7 +200,11 @@ class Job:
         """Wait for the next event in the job, or on a descriptor of `others`; do what is due; the status if it ended."""
         if self.returncode is None:
             pause = min(seconds, self.ending.due()) if self.ending else seconds
-            self.ranks.watch(max(0.0, pause), [self._pidfd, *others])
+            self.ranks.watch(max(0.0, pause), [self._pidfd, *others, *([self.hosts.wake] if self.hosts else [])])
+            if self.hosts:
+                self.hosts.apply(self.ranks)
+                if self.hosts.lost and self.asked is None:
+                    self.end(signal.SIGTERM, 1)
             if self._process.poll() is not None:
                 self._finish()
             elif self.ending:
@@ -131,21 +212,31 @@ class Job:
             elif self.ranks.failure():
                 # Open MPI ends the job at once when a rank fails, MPICH waits for the others, perhaps forever. Here, the
                 # others have a moment to fail as well and to say so; SIGINT would bury that under their tracebacks.
-                self.ending = Ending(signal.SIGTERM, None, step=Ending.END, delay=GRACE)
+                self._ask_where()
+                self.ending = Ending(signal.SIGTERM, None, step=Ending.TERMINATE, delay=GRACE)
         return self.returncode
+
+    def _ask_where(self) -> None:
+        """Let the ranks write where in Python they are, for the report, unless one that aborts the job has done so."""
+        self._moment = self._moment or time.time()
+        if not os.path.exists(os.path.join(self._folder.path, ASKED)):
+            stacks.request(self._folder.path, self.ranks.alive())
 
     def end(self, signum: int, status: int) -> None:
         """Begin to end the job, orderly at first; with this exit status. Go on by `wait` or `watch`."""
         if self.returncode is None:
             if self.ending:
-                self.ending.release()
+                self.ending.release(self.hosts)
+            else:
+                self._ask_where()
+                self._folder.mark(ENDING)
             self.ending = Ending(signum, status)
             self.ending.advance(self)
 
     def hasten(self) -> None:
         """End at once what `end` has begun to end."""
         if self.ending:
-            self.ending.step = max(self.ending.step, Ending.KILL)
+            self.ending.step = Ending.KILL_ALL
             self.ending.next = 0.0
             self.ending.advance(self)
 
@@ -154,6 +245,8 @@ class Job:
         if self.returncode is None:
             for pid in self.processes():
                 processes.send(pid, signal.SIGKILL)
+            if self.hosts:
+                self.hosts.signal("all", signal.SIGKILL)
             self._process.wait()
             self._finish()
 
@@ -161,31 +254,46 @@ class Job:
         """The launcher has ended: no process and no file of the job may stay."""
         self.ranks.watch(0)
         if self.ending:
-            self.ending.release()
+            self.ending.release(self.hosts)
         deadline = time.monotonic() + SAME_MOMENT  # a rank that made the launcher end the job may be the last to end
         while self.ranks.alive() and (left := deadline - time.monotonic()) > 0:
             self.ranks.watch(left)
-        self._end_stragglers()
+        end_stragglers(self.processes)
+        if self.hosts:
+            self.hosts.finish(self.ranks)
         self.ranks.watch(0)
         code, family = self._process.returncode, FAMILIES[self.plan.launcher]
-        believe(self.ranks, read_heads(self._folder.path))
+        self.scene = report.Scene.of(self._folder.path, report.killed_for_memory() > self._killed_before)
+        believe(self.ranks, self.scene.heads)
         self.cause = cause_of_end(self.ranks, code)
+        if self.ending or self.cause:
+            own = self.failed if self.asked is None else [rank for rank in self.ranks.ended if rank.pid in self.scene.words]
+            others = [rank for rank in self.ranks.ended if rank not in own]
+            self.scene.look_at_others(self._folder.path, others, (self._moment or time.time()) - ANSWERS)
         self.returncode = self.asked if self.asked is not None else status_of(self.ranks, code, family.BARE_SIGNALS)
         self.ranks.close()
         os.close(self._pidfd)
         self._input.close()
+        if self._capture:
+            self._capture.close(GRACE if self.ending else None)
+        for chatter in self.chatter:
+            chatter.close()
+        if self.hosts:
+            self.hosts.close()
         self._folder.remove()
         self._guard.dismiss()
         remove_leftovers(family.LEFTOVERS, os.getuid(), self._began)
 
-    def _end_stragglers(self) -> None:
-        for _ in range(200):
-            left = self.processes()
-            for pid in left:
-                processes.send(pid, signal.SIGKILL)
-            if not left:
-                break
-            time.sleep(0.02)
+
+def end_stragglers(members: Callable[[], list[int]]) -> None:
+    """Kill what is left of a job until nothing is."""
+    for _ in range(200):
+        left = members()
+        for pid in left:
+            processes.send(pid, signal.SIGKILL)
+        if not left:
+            break
+        time.sleep(0.02)
 
 
 class Ending:
@@ -195,7 +303,7 @@ class Ending:
     the others as soon as one rank has ended.
     """
 
-    ASK, GO_ON, END, KILL, KILL_ALL = range(5)
+    ASK, KILL, TERMINATE, KILL_ALL = range(4)
 
     def __init__(self, signum: int, status: int | None, step: int = ASK, delay: float = 0.0) -> None:
         self.signum = signum
@@ -203,53 +311,73 @@ class Ending:
         self.step = step
         self.next = time.monotonic() + delay
         self.stopped: list[int] = []
+        self.asked = False
+        self.killed: list[processes.Rank] = []  # that did not end when asked
 
     def due(self) -> float:
         """Seconds until the next step."""
         return self.next - time.monotonic()
 
-    def release(self) -> None:
+    def release(self, hosts: Hosts | None) -> None:
         """Let the launcher go on."""
+        if hosts and self.asked:
+            hosts.signal("launchers", signal.SIGCONT)
         for pid in self.stopped:
             processes.send(pid, signal.SIGCONT)
         self.stopped = []
 
     def advance(self, job: Job, early: bool = False) -> None:
         """Take the next step if it is due, or `early` because no rank is left and the launcher may see that."""
-        if self.due() > 0 and not (early and self.step == Ending.GO_ON):
+        if self.due() > 0 and not (early and self.step == Ending.KILL):
             return
         everything = job.processes()
-        launchers = [pid for pid in everything if processes.executable_name(pid).startswith(processes.LAUNCHERS)]
+        launchers = [pid for pid in everything if processes.is_launcher(pid)]
         ranks = [pid for pid in everything if pid not in launchers]
-        if self.step == Ending.ASK and not ranks:
-            self.step = Ending.END  # only the launcher can end a job that is about to start
+        if self.step == Ending.ASK and not job.ranks.known and not ranks:
+            self.step = Ending.TERMINATE  # only the launcher can end a job that is about to start
         if self.step == Ending.ASK:
-            # Intel's does not kill the others, and now and then breaks down when it goes on.
-            self.stopped = launchers if job.plan.choice.maker != "impi" else []
-            for pid in self.stopped:
-                processes.send(pid, signal.SIGSTOP)
-            for pid in ranks:
-                processes.send(pid, processes.fitting(pid, self.signum))
+            self.ask(job, launchers if job.plan.choice.maker != "impi" else [], ranks)
         else:
-            self.release()
-            signum = signal.SIGTERM if self.step == Ending.END else signal.SIGKILL
-            for pid in [] if self.step == Ending.GO_ON else ranks if self.step == Ending.KILL else everything:
+            if self.step == Ending.KILL:
+                self.killed = [rank for rank in job.ranks.known.values() if rank.ended is None]
+            signum = signal.SIGTERM if self.step == Ending.TERMINATE else signal.SIGKILL
+            for pid in ranks if self.step == Ending.KILL else everything:
                 processes.send(pid, signum)
-        self.next = time.monotonic() + (GRACE if self.step in (Ending.ASK, Ending.END) else GRACE / 2)
-        self.step = min(self.step + 1, Ending.KILL_ALL)
+            if job.hosts:
+                job.hosts.signal("ranks" if self.step == Ending.KILL else "all", signum)
+            self.release(job.hosts)
+        self.next = time.monotonic() + (GRACE if self.step == Ending.ASK else GRACE / 2)
+        self.step = Ending.KILL if self.step == Ending.ASK else Ending.KILL_ALL
+
+    def ask(self, job: Job, launchers: list[int], ranks: list[int]) -> None:
+        """Ask the ranks to end. Intel's launcher is not stopped: it does not kill the others, and may break down when it goes on."""
+        self.stopped = launchers
+        for pid in launchers:
+            processes.send(pid, signal.SIGSTOP)
+        for pid in ranks:
+            processes.send(pid, processes.fitting(pid, self.signum))
+        if job.hosts:
+            self.asked = True
+            if self.stopped:
+                job.hosts.signal("launchers", signal.SIGSTOP)
+            job.hosts.signal("ranks", self.signum, fitting=True)
 
 
 def believe(ranks: processes.Ranks, heads: Mapping[int, Head]) -> None:
     """Note what ranks said of their end in their flight records, which stay behind if MPI was not finalized.
 
     A rank that aborts the job decides so before the launcher kills anybody, but may be the last to end. One that ends
-    without MPI_Finalize has failed, whatever its status; the launcher notices at the same moment as we do.
+    without MPI_Finalize has failed, whatever its status; the launcher notices at the same moment as we do. Processes that
+    ranks have spawned are known by their records only.
     """
     uptime = time.time() - time.monotonic()
+    strangers = {pid: head for pid, head in heads.items() if pid not in ranks.known and head.status > 0}
+    ranks.ended += [processes.Rank(pid, -1, head.rank, head.decided - uptime, 0) for pid, head in strangers.items()]
     for rank in ranks.ended:
         head = heads.get(rank.pid)
-        if head is None or rank.ended is None:  # it finalized, or is no program of ours
+        if head is None or head.finalized or rank.ended is None:  # it finalized, or is no program of ours
             continue
+        rank.seen = rank.status
         if head.status > 0:
             rank.status, rank.ended = (head.status & 0xFF) << 8, min(rank.ended, head.decided - uptime)
         elif rank.status == 0 and head.initialized:
@@ -260,26 +388,22 @@ def cause_of_end(ranks: processes.Ranks, code: int) -> processes.Rank | None:
     """The rank that failed first, if a failing rank ended the job. `code` is the return code of mpiexec.
 
     A launcher that sees a rank close its connection, or call MPI_Abort, kills the others, and they may end before that
-    rank. So one that was killed is the cause only if the launcher tells of that signal too, or of nothing.
+    rank. So one that was killed is the cause only if the launcher tells of that signal too, or of nothing, or if others lost
+    their connection to it.
     """
     first = ranks.failure()
+    if first and first.status == processes.PEER_GONE and code not in (0, os.WEXITSTATUS(first.status)):
+        return None  # the one that it lost was not seen
     if first is None or first.status not in KILLS:
+        return first
+    own = next((rank for rank in ranks.ended if rank.status and rank.status not in (*KILLS, processes.PEER_GONE)), None)
+    gone = any(rank.status == processes.PEER_GONE for rank in ranks.ended)
+    if gone and (own is None or code == os.WEXITSTATUS(processes.PEER_GONE)):
         return first
     told = [rank for rank in ranks.ended if rank.status in KILLS and code in (rank.status, 128 + rank.status)]
     if told or code < 0 or code in (0, 255):
         return told[0] if told else first
-    return next((rank for rank in ranks.ended if rank.status and rank.status not in KILLS), None)
-
-
-def doubtful(ranks: processes.Ranks, cause: processes.Rank) -> list[int]:
-    """The ranks one of which was killed first, and the others by the launcher; more than one if that cannot be told.
-
-    A rank's connections are closed before its end can be seen, and launchers are quick.
-    """
-    at = cause.ended or 0.0
-    if cause.status not in KILLS:
-        return [cause.rank]
-    return sorted(rank.rank for rank in ranks.ended if rank.status in KILLS and abs((rank.ended or 0.0) - at) < SAME_MOMENT)
+    return own
 
 
 def status_of(ranks: processes.Ranks, code: int, bare_signals: Sequence[int]) -> int:

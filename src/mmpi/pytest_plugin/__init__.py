@@ -3,7 +3,7 @@
 """pytest plugin: tests on n processes, by `@pytest.mark.mmpi(n=[1, 2, 4], timeout=60)`.
 
 Three roles. The controller is the pytest that the user started: it collects as ever and hands tests with the marker
-to jobs, one a module and n (controller.py). A worker is one rank of such a job (worker.py). A guest is a pytest that
+to jobs, one a module and n, or one an n (controller.py). A worker is one rank of such a job (worker.py). A guest is a pytest that
 the user started under mpiexec himself: its tests run where they are. None of them loads MPI by itself. This file is
 read in every pytest run of everyone who has the package installed: it imports nothing that pytest has not.
 """
@@ -36,6 +36,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--mmpi-timeout", metavar="S", help="seconds for an mmpi test without a limit (0: no limits)")
     parser.addini("mmpi_n", "numbers of processes of a bare mmpi marker", default="2")
     parser.addini("mmpi_timeout", "seconds for an mmpi test without a limit (0: none)", default="60")
+    parser.addini("mmpi_share", "whose tests with the same n share a job: those of a module, or all of the session",
+                  default="module")
     parser.addini("mmpi_grace", "seconds given to the other ranks once one rank has failed a test", default="10")
 
 

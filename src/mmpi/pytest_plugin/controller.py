@@ -2,9 +2,9 @@
 # Copyright (c) the MaroonMPI authors
 """The pytest that the user started: gives tests with the mmpi marker to jobs and shows what their ranks report.
 
-Consecutive tests of one module and one n share a job. The job ends early when it crashes, hangs, or when its ranks no
-longer agree (a failure on some of them: the messages of the next test could meet leftovers of this one); what it has
-not run then goes to a fresh one. Each end of that kind decides at least one test, so the last job comes.
+Consecutive tests of one module and one n share a job; with mmpi_share = session those of all modules. The job ends early when it
+crashes, hangs, or when its ranks no longer agree (a failure on some of them: the messages of the next test could meet leftovers of
+this one); what it has not run then goes to a fresh one. Each end of that kind decides at least one test, so the last job comes.
 """
 
 from __future__ import annotations
@@ -60,11 +60,14 @@ class Controller:
 
     def prepare(self, items: list[pytest.Item]) -> None:
         """Note n and time limit of each marked test, leave out what --mmpi-n leaves out, bring equal n together."""
-        left_out = [item for item in items if not self._prepare(item)]
+        kept: list[pytest.Item] = []
+        left_out: list[pytest.Item] = []
+        for item in items:
+            (kept if self._prepare(item) else left_out).append(item)
         if left_out:
             self.config.hook.pytest_deselected(items=left_out)
-        kept = [item for item in items if item not in set(left_out)]
-        items[:] = [item for _, run in groupby(kept, key=lambda item: item.path) for item in _by_size(list(run))]
+        shared = self.settings.shared
+        items[:] = [item for _, run in groupby(kept, key=lambda item: shared or item.path) for item in _by_size(list(run))]
 
     def _prepare(self, item: pytest.Item) -> bool:
         try:
@@ -125,13 +128,14 @@ class Controller:
         return self.decided.pop(item)
 
     def _share(self, item: pytest.Item) -> list[pytest.Item]:
-        """The tests that run in one job with this one, which is the first: those after it with its module and n."""
+        """The tests that run in one job with this one, which is the first: those after it with its n and,
+        unless modules share jobs, its module."""
         if hasattr(self.config, "workerinput"):
             return [item]       # pytest-xdist gives out tests one by one
         items = item.session.items
         same = [item]
         for other in items[items.index(item) + 1:]:
-            if other.path != item.path or other.stash.get(marks.N_KEY, None) != item.stash[marks.N_KEY]:
+            if other.stash.get(marks.N_KEY, None) != item.stash[marks.N_KEY] or not (self.settings.shared or other.path == item.path):
                 break
             if other not in self.decided:
                 same.append(other)
@@ -215,15 +219,15 @@ class Controller:
             {"size": job.size, "controller": os.getpid(), "tests": tests, "capture": not show}))
         (folder / "options").write_bytes(pickle.dumps(_travelling_options(self.config)))
         try:
-            job.launch(self._argv(items[0].path, folder, show), _environment(folder), show=show)
+            job.launch(self._argv(list(dict.fromkeys(item.path for item in items)), folder, show), _environment(folder), show=show)
         except LaunchError as error:
             text = f"the job cannot be started: {error}" + (f" ({error.hint})" if error.hint else "")
             self.decided.update({item: merge.made(item, text, "setup") for item in items})
             return None
         return job
 
-    def _argv(self, module: Path, folder: Path, show: bool) -> list[str]:
-        """The command line of a rank: what acts before our worker can set options, and the module."""
+    def _argv(self, modules: list[Path], folder: Path, show: bool) -> list[str]:
+        """The command line of a rank: what acts before our worker can set options, and the modules."""
         config, option = self.config, self.config.option
         # Under "python -m pytest" the current folder is importable, under "pytest" it is not.
         here = {"", str(Path.cwd()), str(config.invocation_params.dir)} & set(sys.path)
@@ -244,7 +248,7 @@ class Controller:
             argv += ["--confcutdir", str(option.confcutdir)]
         if option.noconftest:
             argv += ["--noconftest"]
-        return [*argv, "--capture=no", str(module)]
+        return [*argv, "--capture=no", *map(str, modules)]
 
     def _end_job(self) -> None:
         job, self.job = self.job, None

@@ -206,6 +206,13 @@ class Job:
                 break
         return {number: shortened(text) if text else "did not answer (stopped?)" for number, text in texts.items()}
 
+    def hang_report(self) -> list[str]:
+        """What the flight records tell of a job that does not go on: what is wrong, and what each rank does in MPI."""
+        from mmpi import hang
+
+        ranks = hang.look(self.process.plan.directory) if self.process is not None and self.poll() is None else []
+        return ["\n".join(hang.lines(ranks))] if hang.Job(ranks).wants else []
+
     def output(self, ranks: Sequence[int]) -> list[tuple[str, str]]:
         """The last output of ranks and of the job, as sections of a report."""
         sections = []

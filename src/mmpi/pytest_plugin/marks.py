@@ -26,6 +26,7 @@ class Settings(NamedTuple):
     limit: float                        # seconds for a test without a limit of its own, 0: none
     unlimited: bool                     # --mmpi-timeout=0: no limit for any test
     grace: float                        # seconds for the other ranks once one has failed
+    shared: bool                        # the modules of a session share jobs
 
 
 def settings_of(config: pytest.Config) -> Settings:
@@ -39,7 +40,10 @@ def settings_of(config: pytest.Config) -> Settings:
     if given is not None:
         limit = seconds_of_text(given, "--mmpi-timeout")
     grace = seconds_of_text(config.getini("mmpi_grace"), "ini option mmpi_grace")
-    return Settings(sizes, sizes if only else None, limit, given is not None and limit == 0, grace)
+    share = config.getini("mmpi_share")
+    if share not in ("module", "session"):
+        raise pytest.UsageError(f"ini option mmpi_share: expected module or session, not {share!r}")
+    return Settings(sizes, sizes if only else None, limit, given is not None and limit == 0, grace, share == "session")
 
 
 class Spec(NamedTuple):

@@ -98,7 +98,7 @@ class Watch:
 
     def _hung(self) -> Decisions:
         headline = f"no rank began or finished a test for {self.limit:g} s: the job was ended"
-        return self._decide(self.test, [headline, *self._where()], self.job.ranks_in(self.test))
+        return self._decide(self.test, [headline, *self.job.hang_report(), *self._where()], self.job.ranks_in(self.test))
 
     def _where(self) -> list[str]:
         """Which ranks are where, with the Python stacks of those that are in a test."""

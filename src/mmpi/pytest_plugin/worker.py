@@ -77,9 +77,11 @@ class Worker:
     # ---- collection ----
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """Tell of an import that fails here."""
+        """Tell of an import that fails here, and else that we go on."""
         if report.failed:
             self.tell("broken", text=report.longreprtext)
+        else:
+            self.tell("collected")
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:

@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The folder of a trace: one job's, and no other's."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+
+_FILE = re.compile(r"([^-]+)-.+\.mmpi[sd]$")  # streams and definitions: `<job>-<host>-<pid>...`
+MERGED = "trace.mmpit"
+
+
+def of_others(path: str, job: str) -> list[str]:
+    """The files in a folder that belong to the trace of another job."""
+    try:
+        names = sorted(os.listdir(path))
+    except OSError:
+        return []
+    jobs = {name: found[1] for name in names if (found := _FILE.match(name))}
+    others = [name for name, owner in jobs.items() if owner != job]
+    return [*others, *([MERGED] if MERGED in names and job not in jobs.values() else [])]
+
+
+def prepare(path: str, job: str, overwrite: bool = False) -> None:
+    """Make the folder for the trace of a job; FileExistsError if it holds another's, which `overwrite` removes instead."""
+    os.makedirs(path, exist_ok=True)
+    others = of_others(path, job)
+    if others and not overwrite:
+        raise FileExistsError(f"{path} holds the trace of another job ({others[0]}): name another folder, or let it be overwritten")
+    for name in others:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(os.path.join(path, name))

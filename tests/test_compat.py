@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Where it is asked for, `import mpi4py` means mmpi: in ranks, in what they start, in pools; nowhere else."""
+
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from jobs import LIMIT, job, lines, run, serial
+from requirements import need
+
+ALIAS = """
+import importlib.metadata, os, subprocess, sys
+import mpi4py
+mpi4py.rc.threads = True
+from mpi4py import MPI
+import mpi4py.util.pkl5
+from mpi4py.futures import MPICommExecutor
+import mmpi, mmpi.MPI, mmpi.util.pkl5
+assert MPI is mmpi.MPI and mpi4py.MPI is MPI and mpi4py.rc is mmpi.rc and mpi4py.util.pkl5 is mmpi.util.pkl5
+assert mpi4py.__name__ == "mpi4py" and mpi4py.__version__ == importlib.metadata.version("mpi4py") == "4.1.2"
+assert mpi4py.get_include() == mmpi.get_include()
+assert mpi4py.rc.errors == "fatal" and mpi4py.rc.recv_mprobe is False, mpi4py.rc
+child = "from mpi4py import rc; rc.initialize = False; from mpi4py import MPI; print(MPI.__name__)"
+out = subprocess.run([sys.executable, "-c", child], env=mmpi.clean_env(), capture_output=True, text=True)
+assert out.stdout == "mmpi.MPI\\n", out
+print(MPI.COMM_WORLD.allreduce(1))
+"""
+RC = {"MPI4PY_RC_ERRORS": "fatal", "MPI4PY_RC_RECV_MPROBE": "no"}
+
+
+def test_ranks_and_their_children():
+    assert lines(job(2, ALIAS, env=RC, options=["--as-mpi4py"])) == ["2", "2"]
+
+
+def test_one_program(tmp_path):
+    path = tmp_path / "program.py"
+    path.write_text(ALIAS)
+    assert lines(run(sys.executable, "-m", "mmpi.compat", str(path), env=RC)) == ["1"]
+    again = run(sys.executable, "-m", "mmpi.compat", "-m", "mpi4py.run", "-rc", "threads=False", "-c", "import sys; print(sys.argv)", "x")
+    assert lines(again) == ["['-c', 'x']"]
+
+
+@pytest.mark.slow
+def test_started_processes_and_pools(tmp_path):
+    child = tmp_path / "child.py"
+    child.write_text("from mpi4py import MPI\nMPI.Comm.Get_parent().send(MPI.__name__, 0)\n")
+    pool = tmp_path / "pool.py"
+    pool.write_text(
+        textwrap.dedent(f"""
+        import sys
+        from mpi4py import MPI
+        from mpi4py.futures import MPIPoolExecutor
+        def name():
+            from mpi4py import MPI
+            return MPI.__name__
+        if __name__ == "__main__":
+            print(MPI.COMM_SELF.Spawn(sys.executable, [{str(child)!r}]).recv())
+            with MPIPoolExecutor(1) as executor:
+                print(executor.submit(name).result())
+        """)
+    )
+    assert lines(run(sys.executable, "-m", "mmpi.compat", str(pool))) == ["mmpi.MPI", "mmpi.MPI"]
+
+
+def test_nowhere_else():
+    """The real mpi4py is what it is, and the alias does not come between a program and one that it has imported."""
+    need("mpi4py")
+    code = """
+    import mmpi
+    import mpi4py
+    assert "mmpi" not in mpi4py.__file__
+    import mmpi.compat
+    try:
+        mmpi.compat.install()
+    except ImportError as error:
+        print(error)
+    assert not mmpi.compat.installed()
+    """
+    assert lines(serial(code)) == ["mmpi.compat.install(): the real mpi4py has been imported already"]
+
+
+def test_a_sitecustomize_of_others_still_runs(tmp_path):
+    (tmp_path / "sitecustomize.py").write_text("import builtins\nbuiltins.seen = 1\n")
+    code = "import mpi4py, sys; print(seen, mpi4py.__version__, any(path.endswith('startup') for path in sys.path))"
+    result = job(1, code, env={"PYTHONPATH": str(tmp_path)}, options=["--as-mpi4py"])
+    assert lines(result) == ["1 4.1.2 False"]
+
+
+def test_the_words_of_the_command_line():
+    def told(*words):
+        done = subprocess.run([sys.executable, "-m", "mmpi.run", *words], capture_output=True, text=True, timeout=LIMIT, check=False)
+        return done.returncode, done.stdout, done.stderr
+
+    assert told("--mpi-std-version")[1].startswith("MPI ")
+    assert told("--prefix")[1].strip().endswith("mmpi")
+    wrong = {(): "no program", ("-m",): "-m needs a module", ("--colour",): "unknown option", ("-rc", "x=1", "f.py"): "no option 'x'"}
+    for words, text in wrong.items():
+        status, _, error = told(*words)
+        assert status == 2 and text in error, error
