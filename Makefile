@@ -59,9 +59,9 @@ test-all:           ## every test on both MPIs, the sanitizers, the header check
 test-slurm: $(ENV)/.test        ## run the tests for Slurm in one of a single node; as root, with Debian's slurm-wlm, munge, libpmix-dev
 	MMPI_REQUIRE=slurm checks/slurm.sh $(RUN) -m pytest tests/test_slurm.py
 
-test-asan:          ## run the memory tests on a core built with the address and undefined-behaviour sanitizers
-	$(MAKE) ENV=.venv-asan BUILD='$(ASAN_BUILD)' .venv-asan/.test
-	sh checks/asan.sh .venv-asan/bin/python -m pytest -m "not slow" $(PYTEST) $(if $(filter-out tests,$(TESTS)),$(TESTS),$(ASAN_TESTS))
+test-asan: $(ENV)/.test         ## run the memory tests on a core built with the address and undefined-behaviour sanitizers
+	$(PIP) install $(ASAN_BUILD) --no-deps --upgrade --target build/asan/site .
+	PYTHONPATH=$(CURDIR)/build/asan/site sh checks/asan.sh $(RUN) -m pytest -m "not slow" $(PYTEST) $(if $(filter-out tests,$(TESTS)),$(TESTS),$(ASAN_TESTS))
 
 mutants: $(ENV)/.test           ## break one thing after the other in a copy of the package: a test must notice each; about 4 minutes
 	$(PIP) install --no-build-isolation -Cbuild-dir=build/mutants -Csetup-args=-Dmutants=true -Csetup-args=-Dbuildtype=debug -Csetup-args=-Db_lto=false \

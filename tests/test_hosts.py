@@ -136,7 +136,7 @@ def test_a_rank_that_fails_on_any_host_ends_the_job(net, victim, end, expected):
 
 def test_a_time_limit_and_ctrl_c_reach_every_host(net):
     code = "import mmpi, time; rank, size = mmpi.init()\ntry: mmpi.barrier(); print('in'); time.sleep(60)\nfinally: print('out', rank)"
-    status, out, err = run(net, "--hosts", "n1:1,n2:2", "--timeout", "6", "-c", code)
+    status, out, err = run(net, "--hosts", "n1:1,n2:2", "--timeout", "10", "--grace", "10", "-c", code)
     assert status == 124, err
     assert sorted(line for line in out.splitlines() if line.startswith("out")) == ["out 0", "out 1", "out 2"], err
 

@@ -34,6 +34,7 @@ finally:
 """
 # What is told by its nonblocking twin, or by a loop of ours, is interrupted; a typed collective is not, unless all wait by twins.
 PLACES = "compute, lambda: time.sleep(60), lambda: comm.Recv(bytearray(1), 0), lambda: comm.recv(source=0), lambda: comm.allgather(1)"
+PATIENT = ("--grace", "6")  # on a busy machine the usual second is too short for all to be heard
 WAYS = {"SIGINT": 130, "SIGTERM": 143, "--timeout": 124}
 
 
@@ -46,7 +47,7 @@ def marked(folder):
     return found
 
 
-def interrupt(way, places, n, folder, options=()):
+def interrupt(way, places, n, folder, *options):
     """Run a job until all ranks are in their places, and end it; its status, output and errors. Nothing of it may stay."""
     if way == "--timeout":
         options = (*options, "--timeout", "8")
@@ -65,30 +66,20 @@ def interrupt(way, places, n, folder, options=()):
     return process.returncode, out, err
 
 
-def until_in_time(killed, *arguments):
-    """The same, again if other ranks than these were killed: on a busy machine a second may be too short for all to be heard."""
-    for _ in range(5):
-        status, out, err = interrupt(*arguments)
-        named = re.search(r"^mmpi run: ranks? (\S+) \(host .*\): killed, since it was asked to end and did not within 1 s$", err, re.MULTILINE)
-        if killed == (named[1] if named else ""):
-            break
-    return status, out, err
-
-
 @pytest.mark.parametrize("way", ["SIGINT", *(pytest.param(way, marks=pytest.mark.slow) for way in ("SIGTERM", "--timeout"))])
 def test_finally_runs_wherever_python_can_be_interrupted(way, tmp_path):
-    status, out, err = until_in_time("5", way, PLACES + ", comm.Barrier", 6, tmp_path)
+    status, out, err = interrupt(way, PLACES + ", comm.Barrier", 6, tmp_path, *PATIENT)
     assert status == WAYS[way], err
     assert sorted(out.splitlines()) == [f"finally {rank}" for rank in range(5)], err
     why = "the time limit of 8 s is over" if way == "--timeout" else way
     assert err.startswith(f"mmpi run: {why}: the job was ended\n"), err
-    assert "mmpi run: rank 5 (host " in err and err.count(": killed, since it was asked to end and did not within 1 s\n") == 1, err
+    assert "mmpi run: rank 5 (host " in err and err.count(": killed, since it was asked to end and did not within 6 s\n") == 1, err
     assert re.search(r"^mmpi run: meanwhile rank 5: in Barrier on COMM_WORLD for .* at <string>:\d+", err, re.MULTILINE), err
     assert all(line.startswith(("mmpi run: ", "  ")) for line in err.splitlines()), err
 
 
 def test_finally_runs_in_a_twin(tmp_path):
-    status, out, err = until_in_time("", "SIGTERM", "compute, comm.Barrier, comm.Barrier", 3, tmp_path, ("--wait", "yield"))
+    status, out, err = interrupt("SIGTERM", "compute, comm.Barrier, comm.Barrier", 3, tmp_path, "--wait", "yield", *PATIENT)
     assert status == 143 and "killed" not in err, err
     assert sorted(out.splitlines()) == ["finally 0", "finally 1", "finally 2"], err
 

@@ -201,6 +201,7 @@ BAD = [
     ("--timeout nan a.py", 2, "--timeout nan"),
     ("--timeout inf a.py", 2, "--timeout inf"),
     ("--timeout", 2, "--timeout needs a value"),
+    ("--grace 0 prog", 2, "--grace 0: a number of seconds above 0 is needed"),
     ("--wait often a.py", 2, "auto, block, yield, idle"),
     ("--env A a.py", 2, "NAME=VALUE"),
     ("--env =1 a.py", 2, "NAME=VALUE"),

@@ -15,7 +15,7 @@ from . import foreground, hosts, programs
 from .errors import LaunchError
 from .host import Host
 from .output import Show
-from .plans import WAITS, Options, Part, build, explain, locate
+from .plans import GRACE, WAITS, Options, Part, build, explain, locate
 
 HELP = f"""\
 usage: mmpi run [job options] [-n N] [--env NAME=VALUE] PROGRAM [arguments] [: [-n N] [--env NAME=VALUE] PROGRAM ...]
@@ -39,6 +39,7 @@ job options, before the first program only:
   --timeout SECONDS       end the job after this time, with status 124
   --hang-timeout SECONDS  when no rank has completed a call of MPI for this time, say what all do and what is wrong,
                           and end the job with status 124
+  --grace SECONDS         how long the ranks have for their `finally` blocks after Ctrl-C, SIGTERM or a time limit (default: 1)
   --wait {"|".join(WAITS)}
                           how ranks wait for messages (sets MMPI_WAIT)
   --as-mpi4py             `import mpi4py` means mmpi in these ranks and in what they start
@@ -73,6 +74,7 @@ class Command:
     verbose: bool = False
     timeout: float | None = None
     hang_timeout: float | None = None
+    grace: float = GRACE
     wait: str | None = None
     hosts: tuple[tuple[str, int], ...] = ()
     agent: str | None = None
@@ -148,7 +150,7 @@ class PartOptions:
 OF_PART = ("-n", "--env")
 FLAGS = {"-v": "verbose", "--verbose": "verbose", "--explain": "explain", "-h": "help", "--help": "help"}
 FLAGS |= {"--tag": "tag", "--collapse": "collapse", "--as-mpi4py": "as_mpi4py", "--trace-overwrite": "trace_overwrite"}
-WITH_VALUE = ("--timeout", "--hang-timeout", "--wait", "--hosts", "--hostfile", "--agent", "--only", "--output", "--trace")
+WITH_VALUE = ("--timeout", "--hang-timeout", "--grace", "--wait", "--hosts", "--hostfile", "--agent", "--only", "--output", "--trace")
 ALL = (*OF_PART, *FLAGS, *WITH_VALUE)
 
 
@@ -209,6 +211,8 @@ def read_value(command: Command, part: PartOptions, name: str, value: str) -> No
         command.timeout = seconds(value, name)
     elif name == "--hang-timeout":
         command.hang_timeout = seconds(value, name)
+    elif name == "--grace":
+        command.grace = seconds(value, name)
     elif name == "--wait":
         if value not in WAITS:
             raise LaunchError(f"--wait {value}: one of {', '.join(WAITS)} is needed")
@@ -279,7 +283,8 @@ def execute(argv: Sequence[str]) -> int:
     command.hosts = command.hosts or hosts.of_allocation(here.environ)
     program = sys.stdin.buffer.read() if command.from_stdin else None
     trace = trace_folder(command, here.environ)
-    plan = build(command.parts, Options(command.hosts, command.agent, command.wait, program, command.hang_timeout, trace), locate(), here)
+    options = Options(command.hosts, command.agent, command.wait, program, command.hang_timeout, trace, command.grace)
+    plan = build(command.parts, options, locate(), here)
     if command.explain:
         print(explain(plan))
         return 0

@@ -14,7 +14,7 @@ from ..hang.watch import Watch
 from . import processes
 from .output import Printer, Show, put
 from .plans import Plan
-from .supervise import GRACE, Ending, Job, start
+from .supervise import Ending, Job, start
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 PR_SET_CHILD_SUBREAPER = 36
@@ -149,7 +149,7 @@ def closing(job: Job, timeout: float | None) -> list[str]:
         why = f"the time limit of {timeout:g} s is over" if job.asked == 124 else signal.Signals(job.asked - 128).name
         lines = [f"{why}: the job was ended", *scene.endings(rank for rank in job.ranks.ended if rank.pid in scene.words)]
         if job.ending and job.ending.killed:
-            lines.append(f"{scene.who(job.ending.killed)}: killed, since it was asked to end and did not within {GRACE:g} s")
+            lines.append(f"{scene.who(job.ending.killed)}: killed, since it was asked to end and did not within {job.plan.options.grace:g} s")
         return lines + scene.others
     return scene.endings(job.failed) + scene.others
 

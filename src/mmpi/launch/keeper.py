@@ -25,7 +25,8 @@ from . import processes, stdin
 from .capture import Capture
 from .folder import ENDING, Folder, remove_leftovers, sweep
 from .programs import STDIN_PROGRAM
-from .supervise import GRACE, end_stragglers
+from .plans import GRACE
+from .supervise import end_stragglers
 
 KEPT = (".page", ".end", ".crash")  # of the files that ranks leave in the folder: what tells how they ended
 LARGEST = 1 << 16  # bytes of such a file; a record begins with what counts

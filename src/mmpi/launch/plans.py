@@ -21,6 +21,7 @@ from .hosts import place_of_agent
 if TYPE_CHECKING:
     from ..library import Choice
 
+GRACE = 1.0  # seconds from one means of ending a job to the next, harder one
 WAITS = ("auto", "block", "yield", "idle")
 
 
@@ -47,6 +48,7 @@ class Options:
     stdin_program: bytes | None = None
     hang_timeout: float | None = None
     trace: str | None = None  # the folder of the job's trace
+    grace: float = GRACE
 
 
 @dataclass(frozen=True)

@@ -21,12 +21,11 @@ from .guard import Guard
 from .host import Host
 from .hosts import Hosts, exports
 from .output import Printer
-from .plans import FAMILIES, Plan
+from .plans import FAMILIES, GRACE, Plan
 from .processes import Rank
 from .programs import STDIN_PROGRAM
 from .stdin import PIPE, SCRIPT, Input, Stream, odd_names, script
 
-GRACE = 1.0  # seconds from one means of ending a job to the next, harder one
 SAME_MOMENT = 0.5  # seconds between a rank's end and the launcher's killing the others, at most
 ANSWERS = 1.0  # seconds before we notice the end of a rank, at most, that it has asked the others where they are
 ASKED = "asked"  # a file that says so: ask_others in runtime.c
@@ -299,7 +298,7 @@ def end_stragglers(members: Callable[[], list[int]]) -> None:
 class Ending:
     """Ends a job step by step, each harder than the one before.
 
-    First the ranks get a signal and a second for their `finally` blocks. The launcher is stopped meanwhile: it would kill
+    First the ranks get a signal and time for their `finally` blocks. The launcher is stopped meanwhile: it would kill
     the others as soon as one rank has ended.
     """
 
@@ -346,7 +345,7 @@ class Ending:
             if job.hosts:
                 job.hosts.signal("ranks" if self.step == Ending.KILL else "all", signum)
             self.release(job.hosts)
-        self.next = time.monotonic() + (GRACE if self.step == Ending.ASK else GRACE / 2)
+        self.next = time.monotonic() + (job.plan.options.grace if self.step == Ending.ASK else GRACE / 2)
         self.step = Ending.KILL if self.step == Ending.ASK else Ending.KILL_ALL
 
     def ask(self, job: Job, launchers: list[int], ranks: list[int]) -> None:
