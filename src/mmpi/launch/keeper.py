@@ -24,8 +24,8 @@ from ..hang.watch import Watch
 from . import processes, stdin
 from .capture import Capture
 from .folder import ENDING, Folder, remove_leftovers, sweep
-from .programs import STDIN_PROGRAM
 from .plans import GRACE
+from .programs import STDIN_PROGRAM
 from .supervise import end_stragglers
 
 KEPT = (".page", ".end", ".crash")  # of the files that ranks leave in the folder: what tells how they ended
