@@ -28,7 +28,7 @@ export OMPI_ALLOW_RUN_AS_ROOT_CONFIRM := 1
 
 .DELETE_ON_ERROR:
 .PHONY: help hello install test test-all test-slurm test-asan mutants suite lint check-abi soak zoo bench bench-quick bench-crowded bench-futures bench-objects bench-overhead bench-trace
-.PHONY: wheel sdist clean
+.PHONY: wheel sdist clean demos
 
 help:               ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' Makefile
@@ -71,6 +71,10 @@ mutants: $(ENV)/.test           ## break one thing after the other in a copy of 
 suite: $(ENV)/.test ## run mpi4py's own tests against us: MPI=openmpi, NP="1 2 3", MODULES="win io"
 	$(RUN) tools/compat/suite.py --package mmpi --mpi $(ENV) --cache build/compat --np $(NP) $(if $(MODULES),--modules $(MODULES)) \
 	  --skip-modules $(COMPANIONS) --baseline tools/compat/baseline-$(MPI).json --not-applicable tools/compat/not-applicable.txt --list-fail
+
+demos: $(ENV)/.test ## run the scripts of mpi4py's demo folder through `mmpi run --as-mpi4py`: MPI=openmpi
+	$(RUN) tools/compat/suite.py --package mmpi --mpi $(ENV) --cache build/compat --mpiexec '$(abspath $(ENV))/bin/mmpi run --as-mpi4py' \
+	  --demos tools/compat/demos.txt --list-fail
 
 # What is about mpi4py's own files, not about MPI and the modules beside it.
 COMPANIONS = test_package test_doc test_mpiapi

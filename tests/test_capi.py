@@ -83,6 +83,17 @@ def test_an_extension_in_c(tmp_path, names):
     assert lines(job(2, USE, env={"PYTHONPATH": str(tmp_path)})) == ["well", "well"]
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("header", ["mmpi.h", "mpi4py/mpi4py.h", "mpi4py/pycapi.h"])
+@pytest.mark.parametrize("compiler", ["mpicc.mpich", "mpicc.openmpi", "mpicxx.mpich"])
+def test_headers_alone(tmp_path, compiler, header):
+    """For C++ as well, and with Open MPI 4.1, whose mpi.h knows no sessions."""
+    source = tmp_path / ("ext.cpp" if "cxx" in compiler else "ext.c")
+    source.write_text(f"#include <Python.h>\n#include <{header}>\nint start(void) {{ return import_mmpi(); }}\n")
+    words = [need(compiler), "-fsyntax-only", "-Wall", f"-I{sysconfig.get_path('include')}", f"-I{mmpi.get_include()}", source]
+    subprocess.run(words, check=True, timeout=60)
+
+
 def test_the_table_of_mpi4py():
     """By its names and signatures, called through ctypes as an extension would."""
     code = """

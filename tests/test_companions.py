@@ -1,12 +1,19 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Modules beside MPI: util.sync, util.pool, util.dtlib, util.pkl5, the small tests of bench, what builds ask."""
+"""Modules beside MPI: util.sync, util.pool, util.dtlib, util.pkl5, the small tests of bench, what builds ask, the end of pools."""
 
+import contextlib
 import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import mmpi
+from jobs import LIMIT
 from mmpi import MPI, bench
 from mmpi.util import dtlib, pkl5, pool, sync
 
@@ -114,6 +121,33 @@ def test_pkl5_is_what_send_does_anyway(mmpi_comm):
         comm.irecv()
 
 
+@pytest.mark.mmpi(n=1)
+def test_a_structure_that_does_not_begin_at_0():
+    """Its extent leaves out the gap before it, and is what lies between two items."""
+    made = MPI.Datatype.Create_struct([1, 2], [4, 8], [MPI.INT, MPI.INT])
+    dtype = dtlib.to_numpy_dtype(made)
+    assert (made.extent, dtype.itemsize) == (12, 16)
+    made = MPI.Datatype.Create_struct([1, 2, 3], [1, 27, 71], [MPI.INT, MPI.DOUBLE, MPI.INT])
+    assert dtlib.to_numpy_dtype(made).itemsize == made.extent
+    assert dtlib.to_numpy_dtype(MPI.Datatype.Create_struct([1], [0], [made])).fields["f0"][0].names == ("f0", "f1", "f2")
+
+
+@pytest.mark.mmpi(n=1)
+def test_buffers_out_of_band():
+    """MPI.pickle keeps buffers apart as memory of MPI's, which stays where it is, whatever the protocol."""
+    pickle, array = pkl5.Pickle(threshold=64), np.arange(100)
+    for protocol in None, 0, 3, 5:
+        pickle.PROTOCOL = protocol
+        data, buffers = pickle.dumps_oob([array, b"x", array[:2]])
+        assert [type(buffer) for buffer in buffers] == [MPI.buffer] and buffers[0].address == array.ctypes.data
+        back = pickle.loads_oob(data, buffers)
+        assert np.array_equal(back[0], array) and np.array_equal(back[2], array[:2])
+    array.flags.writeable = False
+    assert pickle.dumps_oob(array)[1][0].readonly
+    pickle.THRESHOLD = None
+    assert pickle.THRESHOLD == pkl5.Pickle().THRESHOLD and pickle.dumps_oob(array)[1] == []
+
+
 @on_ranks
 def test_small_benchmarks(mmpi_comm, capsys):
     comm = mmpi_comm
@@ -146,3 +180,52 @@ def test_options_that_change_nothing():
     for wrong in {"irecv_bufsz": -1}, {"recv_mprobe": "maybe"}, {"colour": 1}:
         with pytest.raises(TypeError):
             mmpi.rc(**wrong)
+
+
+POOL = """
+import os, sys, time
+from mmpi.futures import MPIPoolExecutor, MPICommExecutor
+def work(n):
+    print("at work", flush=True)
+    time.sleep(60)
+if __name__ == "__main__":
+    {block}
+        list(pool.map(work, range(8)))
+"""
+POOLS = {
+    "spawned": ("with MPIPoolExecutor(2) as pool:", ["-n", "1"], []),
+    "shared": ("with MPIPoolExecutor() as pool:", ["-n", "3"], ["-m", "mmpi.futures"]),
+    "comm": ("with MPICommExecutor() as pool:\n        if pool is None: sys.exit()", ["-n", "3"], []),
+}
+
+
+@pytest.mark.parametrize("kind", POOLS)
+def test_ctrl_c_ends_a_pool(kind, tmp_path):
+    """Ctrl-C of a pool at work: the job ends with 130, in time, and no worker stays."""
+    block, options, before = POOLS[kind]
+    path = tmp_path / "pool.py"
+    path.write_text(POOL.format(block=block))
+    mark = f"MARK={tmp_path}"
+    words = [sys.executable, "-m", "mmpi", "run", *options, *before, str(path)]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | {"MARK": str(tmp_path)})
+    try:
+        assert process.stdout.readline() == "at work\n" == process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate(timeout=LIMIT)
+        assert process.returncode == 130, told
+    finally:
+        process.kill()
+    deadline = time.monotonic() + LIMIT / 4
+    while (left := marked(mark)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert left == []
+
+
+def marked(mark):
+    """The processes with this variable in their environment."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if entry.name.isdigit() and int(entry.name) != os.getpid() and mark.encode() in (entry / "environ").read_bytes().split(b"\0"):
+                found.append(entry.name)
+    return found

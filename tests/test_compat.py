@@ -22,12 +22,13 @@ assert MPI is mmpi.MPI and mpi4py.MPI is MPI and mpi4py.rc is mmpi.rc and mpi4py
 assert mpi4py.__name__ == "mpi4py" and mpi4py.__version__ == importlib.metadata.version("mpi4py") == "4.1.2"
 assert mpi4py.get_include() == mmpi.get_include()
 assert mpi4py.rc.errors == "fatal" and mpi4py.rc.recv_mprobe is False, mpi4py.rc
+assert MPI.pickle.PROTOCOL == 4 and MPI.pickle.THRESHOLD == 100
 child = "from mpi4py import rc; rc.initialize = False; from mpi4py import MPI; print(MPI.__name__)"
 out = subprocess.run([sys.executable, "-c", child], env=mmpi.clean_env(), capture_output=True, text=True)
 assert out.stdout == "mmpi.MPI\\n", out
 print(MPI.COMM_WORLD.allreduce(1))
 """
-RC = {"MPI4PY_RC_ERRORS": "fatal", "MPI4PY_RC_RECV_MPROBE": "no"}
+RC = {"MPI4PY_RC_ERRORS": "fatal", "MPI4PY_RC_RECV_MPROBE": "no", "MPI4PY_PICKLE_PROTOCOL": "4", "MPI4PY_PICKLE_THRESHOLD": "100"}
 
 
 def test_ranks_and_their_children():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Profilers and tracers see our calls: a preloaded tool that redefines MPI functions counts them, on every library."""
+"""Profilers and tracers see our calls: a tool that redefines MPI functions, preloaded or loaded by mmpi.profile, counts them, everywhere."""
 
 import os
 import subprocess
@@ -46,7 +46,10 @@ __attribute__((destructor)) static void report(void)
 """
 
 PROGRAM = """
+import os
 import mmpi
+if "TOOL" in os.environ:
+    mmpi.profile("counter", path=os.environ["TOOL"])
 from mmpi import MPI
 rank = MPI.COMM_WORLD.Get_rank()
 buffer, total = bytearray(8), bytearray(8)
@@ -68,29 +71,42 @@ LIBRARIES = {
 }
 
 
-def build_tool(folder, library):
-    """Compile the tool for this library; it is linked to no MPI, and its PMPI functions are found late."""
+def build_tool(folder, library, linked=False):
+    """Compile the tool for this library, linked to it, or to no MPI, and its PMPI functions are found late."""
     large = ["-DLARGE"] if b"\0PMPI_Send_c\0" in library.read_bytes() else []
     (folder / "tool.c").write_text(TOOL)
-    command = [os.environ.get("CC", "gcc"), *large, "-shared", "-fPIC", "-O1", "-Wl,-z,lazy", "tool.c", "-o", "tool.so"]
+    to = [library] if linked else ["-Wl,-z,lazy"]
+    command = [os.environ.get("CC", "gcc"), *large, "-shared", "-fPIC", "-O1", "tool.c", "-o", "libcounter.so", *to]
     subprocess.run(command, cwd=folder, check=True, timeout=60)
-    return folder / "tool.so"
+    return folder / "libcounter.so"
 
 
-@pytest.mark.parametrize("name", LIBRARIES)
-def test_a_preloaded_tool_counts(name, tmp_path):
+def count(name, folder, linked, **variables):
+    """What the tool counted on each of two ranks."""
     requirement, mpirun, pattern = LIBRARIES[name]
     prefix = Path(need(requirement))
     [library] = prefix.glob(pattern)
-    counts = tmp_path / "counts"
+    counts = folder / "counts"
     counts.mkdir()
-    tool = build_tool(tmp_path, library)
-    (tmp_path / "program.py").write_text(PROGRAM)
+    tool = build_tool(folder, library, linked)
+    (folder / "program.py").write_text(PROGRAM)
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("MMPI_", "OMPI_", "PMI"))}
     environment |= {"COUNTS": str(counts), "MMPI_LIBMPI": str(library), "MMPI_WAIT": "block",
                     "PATH": f"{prefix / 'bin'}{os.pathsep}{os.environ['PATH']}",
                     "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
-    command = [prefix / mpirun, "-n", "2", "env", f"LD_PRELOAD={tool}", sys.executable, tmp_path / "program.py"]
+    words = [f"{key}={value.format(tool)}" for key, value in variables.items()]
+    command = [prefix / mpirun, "-n", "2", "env", *words, sys.executable, folder / "program.py"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert sorted(path.read_text() for path in counts.iterdir()) == ["1 1", "2 1"]
+    return sorted(path.read_text() for path in counts.iterdir())
+
+
+@pytest.mark.parametrize("name", LIBRARIES)
+def test_a_preloaded_tool_counts(name, tmp_path):
+    assert count(name, tmp_path, linked=False, LD_PRELOAD="{}") == ["1 1", "2 1"]
+
+
+@pytest.mark.parametrize(("name", "linked"), [*((name, True) for name in LIBRARIES), ("mpich", False)])
+def test_a_tool_of_profile_counts(name, linked, tmp_path):
+    """Linked, it needs no more than the name of the library, which the loader would find nowhere, or another one of that name."""
+    assert count(name, tmp_path, linked=linked, TOOL=str(tmp_path)) == ["1 1", "2 1"]

@@ -83,6 +83,20 @@ def test_error_handlers(session):
     session.Set_errhandler(MPI.ERRORS_RETURN)
 
 
+@pytest.mark.parametrize(("errors", "name"), [("default", "ARE_FATAL"), ("exception", "RETURN"), ("abort", "ABORT")])
+def test_error_handlers_of_new_sessions(errors, name):
+    code = f"""
+    import mmpi
+    mmpi.rc.errors = {errors!r}
+    from mmpi import MPI
+    with MPI.Session.Init() as session, session.Get_errhandler() as handler:
+        print(handler == MPI.ERRORS_{name})
+    with MPI.Session.Init(errhandler=MPI.ERRORS_RETURN) as session, session.Get_errhandler() as handler:
+        print(handler == MPI.ERRORS_RETURN)
+    """
+    assert lines(serial(code)) == ["True", "True"]
+
+
 @on_ranks
 def test_buffers(session):
     buffer = bytearray(1 << 16)

@@ -145,13 +145,17 @@ Context *derived_context(Context *parent, const char *name)
     return context;
 }
 
-/* without a context (COMM_NULL, or before init) MPI, or the door, has to say what is wrong */
-int usable(const Comm *self)
+/* Without a context it is COMM_NULL, or before init, and MPI, or the door, has to say what is wrong; or a compiled extension wrote
+ * the handle into an object that had none (`comm.ob_mpi` in Cython), which gets its context now. */
+int usable(Comm *self)
 {
     int size, rc = 0;
     if (self->context) return 0;
     LOCAL(rc, MPI_Comm_size, self->handle, &size);
-    return check(rc);
+    if (check(rc)) return RAISED;
+    self->context = context_of(self->handle, 0);
+    if (!self->context) PyErr_NoMemory();
+    return self->context ? 0 : RAISED;
 }
 
 /* the rank in WORLD of a communicator's rank 0 */

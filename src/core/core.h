@@ -482,7 +482,7 @@ void drop_context(Context *);           /* with or without the GIL */
 Context *share_context(Context *);      /* a new reference; NULL stays NULL */
 Context *derived_context(Context *, const char *name);     /* of what its processes made together: a window, a file; NULL without memory */
 void name_context(Context *, const char *name); /* as the record calls it */
-int usable(const Comm *);               /* has a context; else RAISED with what MPI says */
+int usable(Comm *);                     /* has a context; else RAISED with what MPI says */
 PyObject *seen_comm(const void *handle);                /* as a callback of MPI's sees it */
 void finish_comm(Comm *);               /* its nonblocking making has ended */
 int adopt_errors(MPI_Comm);                             /* errors of this communicator are raised */

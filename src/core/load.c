@@ -126,6 +126,24 @@ static PyObject *load(PyObject *module, PyObject *arg)
     return result;
 }
 
+/* The library comes first and unseen by others, so that a tool that is linked to its MPI gets this one, and yet stands before it. */
+static PyObject *load_tool(PyObject *module, PyObject *args)
+{
+    PyObject *tool = NULL, *library = NULL;
+    void *handle = NULL;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "O&O&", PyUnicode_FSConverter, &tool, PyUnicode_FSConverter, &library)) return NULL;
+    const char *path = PyBytes_AsString(library), *name = PyBytes_AsString(tool);
+    Py_BEGIN_ALLOW_THREADS
+    if (dlopen(path, RTLD_NOW | RTLD_LOCAL)) handle = dlopen(name, RTLD_LAZY | RTLD_GLOBAL);
+    Py_END_ALLOW_THREADS
+    const char *why = handle ? NULL : dlerror();
+    if (!handle) PyErr_Format(PyExc_ImportError, "%s", why ? why : "dlopen failed");
+    Py_DECREF(tool);
+    Py_DECREF(library);
+    return handle ? Py_NewRef(Py_None) : NULL;
+}
+
 static PyObject *not_loaded(const char *function)
 {
     return PyErr_Format(PyExc_RuntimeError, "no MPI library is loaded that has %s", function);
@@ -162,6 +180,7 @@ static PyObject *initialized(PyObject *module, PyObject *unused)
 static PyMethodDef methods[] = {
     {"loaded", loaded, METH_NOARGS, "loaded()\n--\n\nPaths of the MPI libraries that are in this process."},
     {"load", load, METH_O, "load(path, /)\n--\n\nOpen an MPI library for all to see; return (family or None, path)."},
+    {"load_tool", load_tool, METH_VARARGS, "load_tool(tool, library, /)\n--\n\nOpen a tool that is to stand between us and this MPI library, which `load` opens later."},
     {"library_version", library_version, METH_NOARGS, "library_version()\n--\n\nThe text of MPI_Get_library_version."},
     {"version", version, METH_NOARGS, "version()\n--\n\nMPI_Get_version: (major, minor)."},
     {"initialized", initialized, METH_NOARGS, "initialized()\n--\n\nIs MPI initialized and not finalized?"},

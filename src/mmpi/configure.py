@@ -41,8 +41,9 @@ def profile(name: str, *, path: Path | Iterable[Path] | None = None) -> None:
     `name` is a file, or the name of a library (with or without lib and .so) in the folders `path`, or where the loader looks.
     ValueError if there is no such library; a warning if it cannot be loaded, or comes too late to see all calls.
     """
-    import ctypes
     import warnings
+
+    from . import library
 
     folders = _folders(path)
     file = _find(os.fsdecode(name), folders)
@@ -51,12 +52,9 @@ def profile(name: str, *, path: Path | Iterable[Path] | None = None) -> None:
     if "mmpi._core" in sys.modules:
         warnings.warn(f"profile({name!r}): MPI is loaded already, and this tool sees none of our calls", UserWarning, stacklevel=2)
     try:
-        _loaded.append(ctypes.CDLL(file, mode=os.RTLD_NOW | os.RTLD_GLOBAL))
-    except OSError as error:
+        library.load_tool(file)
+    except ImportError as error:
         warnings.warn(f"profile({name!r}): {error}", UserWarning, stacklevel=2)
-
-
-_loaded: list[object] = []
 
 
 def _folders(path: Path | Iterable[Path] | None) -> list[str]:

@@ -95,7 +95,7 @@ def name_of(datatype: Any) -> str:
     combiner = datatype.combiner
     if combiner == core.COMBINER_NAMED:
         return names_by_handle().get(datatype.handle, "")
-    return next(name for name in constructors() if combiner == getattr(core, "COMBINER_" + name))
+    return constructors()[combiner]
 
 
 def codes_of(datatype: Any) -> Code:
@@ -153,9 +153,11 @@ def typealign(datatype: Any) -> int | None:
 # --- what a type was made of ----------------------------------------------------------------------------------------
 
 
-def constructors() -> list[str]:
-    """The names of the constructors."""
-    return [name.removeprefix("COMBINER_") for name in vars(core) if name.startswith("COMBINER_")]
+@cache
+def constructors() -> dict[int, str]:
+    """The names of the constructors by their combiners; of several with one number, the first."""
+    names = [name for name in vars(core) if name.startswith("COMBINER_")]
+    return {getattr(core, name): name.removeprefix("COMBINER_") for name in reversed(names)}
 
 
 def decode(datatype: Any, mark: bool = False) -> tuple[Any, str, dict[str, Any]]:

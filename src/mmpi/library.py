@@ -407,6 +407,14 @@ def _open_first(search: Search, choices: Iterator[Choice]) -> Choice:
     raise search.failure()
 
 
+def load_tool(file: str) -> None:
+    """Open a tool that stands between us and the library that `select` will open. Raises ImportError if either does not open."""
+    with _lock:
+        choice = locate()
+        _set_for_start.update(start_defaults(choice))
+        opener().load_tool(file, choice.path)
+
+
 def load() -> ModuleType:
     """Choose and open the MPI library, and import the core made for its family. Initializes nothing."""
     with _lock:

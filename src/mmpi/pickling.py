@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from .MPI import buffer
+
 __all__ = ["Pickle", "pickle", "place", "serializer"]
 
 
@@ -36,8 +38,6 @@ class Pickle:
     a `buffer_callback` and the protocol is 5 or more, large buffers in the object are sent from where they are.
     """
 
-    THRESHOLD: int = LEAST_BUFFER
-
     def __init__(
         self,
         dumps: Callable[..., Any] | None = None,
@@ -55,7 +55,7 @@ class Pickle:
             protocol = _pickle.HIGHEST_PROTOCOL
         self._protocol = protocol
         self._source: Any = None  # what this stands for, where it was made of a module or another object
-        self.THRESHOLD = LEAST_BUFFER if threshold is None else threshold
+        self.THRESHOLD = threshold
         self._takes_buffers = takes_buffers
         self._choose()
 
@@ -74,20 +74,23 @@ class Pickle:
         """The object that the bytes were made of."""
         return self._loads(data)
 
-    def dumps_oob(self, obj: Any) -> tuple[bytes, list[_pickle.PickleBuffer]]:
-        """The object as bytes, and its large buffers."""
-        if not self._out_of_band:
+    def dumps_oob(self, obj: Any) -> tuple[bytes, list[buffer]]:
+        """The object as bytes, by protocol 5 at least, and its buffers of THRESHOLD bytes or more, which stay where they are."""
+        if not self._takes_buffers:
             return self.dumps(obj), []
-        buffers: list[_pickle.PickleBuffer] = []
+        from .library import load
 
-        def stays(buffer: _pickle.PickleBuffer) -> bool:
-            with buffer.raw() as raw:
-                if raw.nbytes < self.THRESHOLD:
-                    return True
-            buffers.append(buffer)
+        kind, buffers = load().buffer, []
+
+        def stays(picked: _pickle.PickleBuffer) -> bool:
+            memory = picked.raw()
+            if memory.nbytes < self._threshold:
+                return True
+            buffers.append(kind.frombuffer(memory, memory.readonly))
             return False
 
-        return self._dumps(obj, self._protocol, buffer_callback=stays), buffers
+        protocol = self._protocol if isinstance(self._protocol, int) and self._protocol >= 0 else _pickle.HIGHEST_PROTOCOL
+        return self._dumps(obj, max(protocol, 5), buffer_callback=stays), buffers
 
     def loads_oob(self, data: Any, buffers: Any) -> Any:
         """The object that the bytes and buffers were made of."""
@@ -104,6 +107,15 @@ class Pickle:
             protocol = _pickle.HIGHEST_PROTOCOL
         self._protocol = protocol
         self._choose()
+
+    @property
+    def THRESHOLD(self) -> int:
+        """The smallest buffer, in bytes, that `dumps_oob` keeps apart; None sets the default."""
+        return self._threshold
+
+    @THRESHOLD.setter
+    def THRESHOLD(self, threshold: int | None) -> None:
+        self._threshold = LEAST_BUFFER if threshold is None else threshold
 
 
 pickle = Pickle()

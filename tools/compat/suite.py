@@ -21,6 +21,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import sysconfig
 import tarfile
 import tempfile
 import time
@@ -28,6 +29,7 @@ import uuid
 from pathlib import Path
 
 try:
+    from mmpi import compat, get_include
     from mmpi.launch import folder, hydra
 except ImportError:     # when another package is judged from elsewhere
     folder = None
@@ -405,7 +407,7 @@ class Suite:
         self.work.mkdir(parents=True, exist_ok=True)
         (self.work / "runner.py").write_text(RUNNER)
         paths = []
-        if opt.package != "mpi4py":
+        if opt.package != "mpi4py" and not opt.demos:       # those show mmpi's own alias
             shim = self.work / "shim"
             (shim / "mpi4py").mkdir(parents=True, exist_ok=True)
             (shim / "_mpi4py_alias.py").write_text(
@@ -682,8 +684,10 @@ class Suite:
         """Lines 'WHERE FOLDER COMMAND...', expected to exit with status 0.
 
         WHERE is a number of ranks (0: no mpiexec) for a Python command line,
-        or 'sh' for a shell line with $PYTHON and $MPIEXEC set.  A last word
-        'stdin=TEXT' is given to the command as its input.
+        or 'sh' for a shell line with $PYTHON, $MPIEXEC and $CFLAGS set.  A last word
+        'stdin=TEXT' is given to the command as its input.  mmpi stands in for
+        mpi4py as for a user: by its own alias, also in Pythons that no
+        launcher started.
         """
         bad, rows = 0, []
         tree = self.work / "tree"          # demos may write beside themselves
@@ -692,6 +696,9 @@ class Suite:
                 shutil.copytree(self.tree / sub, tree / sub)
         env = dict(self.env, PYTHON=self.python,
                    MPIEXEC=shlex.join(self.mpiexec))
+        if self.opt.package == "mmpi":
+            headers = sysconfig.get_path("include"), get_include()
+            env |= compat.environment(env) | {"CFLAGS": " ".join(f"-I{path}" for path in headers)}
         for line in Path(self.opt.demos).read_text().splitlines():
             line = line.split("  # ")[0].strip()
             if not line or line.startswith("#"):

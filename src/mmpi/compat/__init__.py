@@ -19,6 +19,7 @@ import importlib.util
 import os
 import sys
 import types
+import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -43,11 +44,23 @@ def install() -> None:
     sys.meta_path.insert(0, _Finder())
     os.environ.update(environment())
     mmpi.rc._read_environment("MPI4PY_RC_")
+    _read_pickle_options()
+    # Extensions in Cython compare the sizes of our objects with those of mpi4py's; ours are larger, which is allowed.
+    warnings.filterwarnings("ignore", r"mpi4py\.MPI\.\w+ size changed", RuntimeWarning)
 
 
 def installed() -> bool:
     """Whether `import mpi4py` means mmpi."""
     return any(isinstance(finder, _Finder) for finder in sys.meta_path)
+
+
+def _read_pickle_options() -> None:
+    """Set what MPI4PY_PICKLE_PROTOCOL and MPI4PY_PICKLE_THRESHOLD say."""
+    for name in "PROTOCOL", "THRESHOLD":
+        if value := os.environ.get(f"MPI4PY_PICKLE_{name}"):
+            from mmpi.pickling import pickle
+
+            setattr(pickle, name, int(value))
 
 
 def real_name(module: str) -> str:

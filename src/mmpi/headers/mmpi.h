@@ -19,6 +19,9 @@
 #include <Python.h>
 #ifndef MMPI_WITHOUT_MPI_H
 #include <mpi.h>
+#if MPI_VERSION < 4 && !defined MPI_Session
+#define MPI_Session MPI_Comm            /* a handle of the same kind; an MPI this old has no sessions to make objects of */
+#endif
 #endif
 
 #define MMPI_API_VERSION 1              /* grows when members are added; none ever changes or goes */

@@ -74,6 +74,8 @@ class Capture:
             self._ended = True
             os.write(self._arrivals, b"\n")
             self._thread.join(seconds)
+            if not self._thread.is_alive():
+                os.close(self._arrivals)
 
     def _run(self) -> None:
         while not self._ended:
@@ -81,7 +83,7 @@ class Capture:
         while self._turn(0.0):
             pass
         self.printer.close()
-        for fd in (*self._open, self._arrivals):
+        for fd in self._open:
             os.close(fd)
 
     def _turn(self, seconds: float | None) -> bool:

@@ -6,6 +6,7 @@ Calls of MPI take arrays of any dtype without this; it is for datatypes that a p
 
 from __future__ import annotations
 
+from functools import cache
 from itertools import chain
 from typing import Any
 
@@ -78,18 +79,20 @@ def _describe(datatype: MPI.Datatype) -> Any:
 
 
 def _named(datatype: MPI.Datatype) -> Any:
-    name = {kind.handle: codes for kind, codes in _pairs()}.get(datatype.handle)
-    if name:
-        return _pair(*name)
+    codes = _pairs().get(datatype.handle)
+    if codes:
+        return _pair(*codes)
     if _np_dtype is None:
         return datatype.tocode()
     code = datatype.typestr
     return _np_dtype(datatype.typechar if code[0] == "V" else code)
 
 
-def _pairs() -> list[tuple[MPI.Datatype, tuple[str, str]]]:
+@cache
+def _pairs() -> dict[int, tuple[str, str]]:
+    """The codes of the types for MINLOC and MAXLOC, by their handles."""
     names = {"SHORT_INT": "h", "INT_INT": "i", "TWOINT": "i", "LONG_INT": "l", "FLOAT_INT": "f", "DOUBLE_INT": "d", "LONG_DOUBLE_INT": "g"}
-    return [(getattr(MPI, name), (code, "i")) for name, code in names.items() if hasattr(MPI, name)]
+    return {getattr(MPI, name).handle: (code, "i") for name, code in names.items() if hasattr(MPI, name)}
 
 
 def _pair(value: str, index: str) -> Any:
@@ -118,8 +121,10 @@ def _struct(datatype: MPI.Datatype, base: MPI.Datatype, how: dict[str, Any]) -> 
         _make(_describe(kind)) if n == 1 else _make((_describe(kind), (n,)))
         for n, kind in zip(how["blocklengths"], how["datatypes"], strict=True)
     ]
-    end = sum(datatype.Get_extent())
-    return _structure(formats, how["displacements"], end, _is_aligned(formats, how["displacements"], end))
+    offsets = how["displacements"]
+    ends = [offset + kind.itemsize for offset, kind in zip(offsets, formats, strict=True)] if _np_dtype else [datatype.true_ub]
+    size = max(datatype.extent, *ends)  # a first field that does not start at 0 is not part of MPI's extent
+    return _structure(formats, offsets, size, _is_aligned(formats, offsets, size))
 
 
 def _is_aligned(formats: list[Any], offsets: list[int], itemsize: int) -> bool:
