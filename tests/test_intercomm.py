@@ -312,6 +312,25 @@ def test_reductions_keep_the_order_of_ranks(inter):
     assert same(inter.allreduce(np.full(3, inter.rank)), np.full(3, sum(far(inter))))
 
 
+def test_a_reduction_that_fails_on_one_rank_raises_on_all_of_both_groups(inter):
+    world = MPI.COMM_WORLD
+    for bad in range(world.size):
+        alone = (world.size - world.size // 2 if bad < world.size // 2 else world.size // 2) == 1  # it gets one object
+
+        def combine(a, b, bad=bad):
+            if world.rank == bad:
+                raise ZeroDivisionError("this rank cannot combine")
+            return a + b
+
+        for reduce in (inter.allreduce, lambda *args: inter.iallreduce(*args).wait()):
+            if alone:
+                assert reduce("x", combine) == "x" * inter.remote_size
+                continue
+            with pytest.raises(ZeroDivisionError if world.rank == bad else mmpi.RemoteError, match="cannot combine") as caught:
+                reduce("x", combine)
+            assert world.rank == bad or caught.value.rank == bad - base(bad < world.size // 2)
+
+
 def test_messages(inter):
     """Object messages go to ranks on the other side."""
     big = np.arange(50000.0)

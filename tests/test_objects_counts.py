@@ -174,6 +174,7 @@ for name in ("reduce", "allreduce", "scan", "exscan"):
 phase("first ibcast", lambda: new.ibcast(1).wait())
 phase("allreduce of texts", lambda: new.allreduce("x" * 1000))
 phase("allreduce by a callable", lambda: new.allreduce(1, lambda a, b: a + b))
+phase("iallreduce by a callable", lambda: world.iallreduce(1, lambda a, b: a + b).wait())
 phase("barrier", lambda: world.barrier())
 phase("ibarrier", lambda: world.ibarrier().wait())
 new = world.Dup()
@@ -366,6 +367,11 @@ def test_objects_are_combined_by_messages_along_a_tree(job):
         lower, higher = job[phase]
         assert number(higher, SENDS) == sum(higher.values()) == agreement + 1, (phase, higher)
         assert number(lower, SENDS) == sum(lower.values()) == agreement + result, (phase, lower)
+
+
+def test_what_may_fail_on_some_ranks_takes_a_message_more(job):
+    for calls in job["iallreduce by a callable"]:
+        assert calls == {"Isend": 2}, calls
 
 
 def test_the_hidden_communicator_is_made_once_and_when_needed(job):

@@ -848,7 +848,7 @@ OPERANDS = {"small": 7, "text": "x" * 1000, "large": list(range(50_000)), "array
 @pytest.mark.parametrize("operand", OPERANDS)
 @in_every_way
 def test_a_callable_that_fails_on_one_rank(comm, way, operand):
-    """If that rank has something to combine, everybody hears of it; but each rank combines for itself in iallreduce."""
+    """If that rank has something to combine, everybody hears of it."""
     raised = 0
     for bad in range(comm.size):
 
@@ -858,11 +858,7 @@ def test_a_callable_that_fails_on_one_rank(comm, way, operand):
             return b
 
         error = outcome(lambda combine=combine: WAYS[way](comm, OPERANDS[operand], combine))
-        if way == "iallreduce":
-            assert type(error) is (ZeroDivisionError if comm.rank == bad and comm.size > 1 else type(None))
-            raised += error is not None
-        else:
-            raised += check_together(comm, error, bad, "this rank cannot combine")
+        raised += check_together(comm, error, bad, "this rank cannot combine")
         check_usable(comm)
     assert raised or comm.size == 1 or (way == "exscan" and comm.size == 2)
 
@@ -1029,6 +1025,152 @@ def test_errors_come_with_the_end(comm):
             with pytest.raises((ZeroDivisionError, mmpi.RemoteError), match="nobody can combine"):
                 request.wait()
         assert request == MPI.REQUEST_NULL
+    check_usable(comm)
+
+
+def failing_on(bad, rank):
+    """An operation that fails on one rank only."""
+
+    def combine(a, b):
+        if rank == bad:
+            raise ZeroDivisionError("this rank cannot combine")
+        return a + b
+
+    return combine
+
+
+def check_end(comm, bad, wait):
+    """What wait() gives is the letters of all ranks, or the error that all get if one rank is bad."""
+    error = outcome(lambda: wait() == "abcde"[: comm.size] or pytest.fail("a wrong result"))
+    if bad is None or comm.size == 1:
+        assert error is None
+    elif comm.rank == bad:
+        assert type(error) is ZeroDivisionError
+    else:
+        assert type(error) is mmpi.RemoteError
+        check_remote(error, bad, "this rank cannot combine")
+
+
+def test_ranks_wait_for_failures_in_any_order(comm):
+    """Each combines for all that are under way, whichever it waits for."""
+    for turn in range(3):
+        started = []
+        for bad in [None, *range(comm.size)] * 2:
+            started.append((bad, comm.iallreduce("abcde"[comm.rank], failing_on(bad, comm.rank))))
+        random.Random(10 * turn + comm.rank).shuffle(started)
+        for bad, request in started:
+            check_end(comm, bad, request.wait)
+    check_usable(comm)
+
+
+def ask_status(request):
+    until(request.Get_status)
+    return request.wait()
+
+
+def ask_any(request):
+    idle = MPI.COMM_SELF.irecv(None, 0, 5)
+    index, result = MPI.Request.waitany([idle, request])
+    idle.Cancel()
+    idle.wait()
+    assert index == 1
+    return result
+
+
+ASKING = {
+    "test": lambda request: until(lambda: (answer := request.test())[0] and answer)[1],
+    "Get_status": ask_status,
+    "waitall": lambda request: MPI.Request.waitall([request])[0],
+    "waitany": ask_any,
+    "testall": lambda request: until(lambda: (answer := MPI.Request.testall([request]))[0] and answer)[1][0],
+    "testany": lambda request: until(lambda: (answer := MPI.Request.testany([request]))[1] and answer)[2],
+    "after Cancel": lambda request: request.Cancel() or request.wait(),
+}
+
+
+@pytest.mark.parametrize("asking", ASKING)
+def test_failures_come_to_all_however_one_asks(comm, asking):
+    for bad in (None, 0, comm.size - 1):
+        request = comm.iallreduce("abcde"[comm.rank], failing_on(bad, comm.rank))
+        check_end(comm, bad, lambda request=request: ASKING[asking](request))
+    check_usable(comm)
+
+
+def test_failures_while_a_rank_is_elsewhere_in_mpi(comm):
+    """It combines while it waits for a message, or blocks in a typed collective that the others have not come to."""
+    for bad in (None, 0, comm.size - 1):
+        request = comm.iallreduce("abcde"[comm.rank], failing_on(bad, comm.rank))
+        if comm.rank:
+            check_end(comm, bad, request.wait)
+        comm.Barrier()
+        if comm.rank == 0:
+            check_end(comm, bad, request.wait)
+        request = comm.iallreduce("abcde"[comm.rank], failing_on(bad, comm.rank))
+        if comm.rank == 0:
+            for source in range(1, comm.size):
+                assert comm.recv(source=source) == "done"
+        check_end(comm, bad, request.wait)
+        if comm.rank:
+            comm.send("done", 0)
+    check_usable(comm)
+
+
+@pytest.mark.parametrize("bad", [0, -1])
+def test_who_dropped_a_reduction_does_not_hold_up_the_others(comm, bad):
+    bad %= comm.size
+    for dropping in range(comm.size):
+        request = comm.iallreduce("abcde"[comm.rank], failing_on(bad, comm.rank))
+        if comm.rank != dropping:
+            check_end(comm, None if dropping == bad else bad, request.wait)
+        del request
+    check_usable(comm)
+
+
+class Broken:
+    """An operand that cannot be made again, except where this is not the bad rank."""
+
+    def __init__(self, bad):
+        self.bad = bad
+
+    def __reduce__(self):
+        return make_broken, (self.bad,)
+
+    def __add__(self, other):
+        return self
+
+
+def make_broken(bad):
+    if MPI.COMM_WORLD.rank == bad:
+        raise ZeroDivisionError("it cannot be made here")
+    return Broken(bad)
+
+
+def test_an_operand_that_cannot_be_made_again_on_one_rank(comm):
+    for bad in range(comm.size):
+        error = outcome(lambda bad=bad: comm.iallreduce(Broken(bad)).wait())
+        assert check_together(comm, error, bad, "it cannot be made here") or comm.size == 1
+        check_usable(comm)
+
+
+def test_arrays_that_one_rank_does_not_combine(comm):
+    """Rank 0 has NumPy raise what the others do not mind."""
+    with np.errstate(over="raise" if comm.rank == 0 else "ignore"):
+        error = None
+        try:
+            comm.iallreduce(np.full(3, 1e300), MPI.PROD).wait()
+        except (FloatingPointError, mmpi.RemoteError) as raised:
+            error = raised
+    assert type(error) is (type(None) if comm.size == 1 else FloatingPointError if comm.rank == 0 else mmpi.RemoteError)
+    check_usable(comm)
+
+
+def test_exceptions_that_end_programs_come_to_all_too(comm):
+    def combine(a, b):
+        raise KeyboardInterrupt if comm.rank == 0 else ZeroDivisionError
+
+    if comm.size > 1:
+        with pytest.raises(KeyboardInterrupt if comm.rank == 0 else ZeroDivisionError):
+            comm.iallreduce("x", combine).wait()
     check_usable(comm)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from alike import same
-from mmpi import MPI
+from mmpi import MPI, RemoteError
 from test_threads import together
 
 pytestmark = pytest.mark.mmpi(n=[2, 3], timeout=120)
@@ -268,6 +268,29 @@ def test_slow_callables_hold_up_nobody(comm):
 
     assert together(lambda: copy.allreduce("x", combine), talk)[0] == "x" * comm.size
     copy.Free()
+
+
+def test_threads_that_wait_for_callables_of_each_other(comm):
+    """Whichever thread combines, the result or the error comes to the one that waits, on all ranks."""
+    copies = [comm.Dup() for _ in range(4)]
+
+    def reduce(copy, bad):
+        def combine(a, b):
+            if copy.rank == bad:
+                raise ZeroDivisionError("here")
+            return a + b
+
+        for _ in range(20):
+            request = copy.iallreduce("x", combine)
+            if bad is None:
+                assert request.wait() == "x" * copy.size
+                continue
+            with pytest.raises(ZeroDivisionError if copy.rank == bad else RemoteError, match="here"):
+                request.wait()
+
+    together(*[lambda copy=copy, bad=bad: reduce(copy, bad) for copy, bad in zip(copies, (None, 0, 1, None), strict=True)])
+    for copy in copies:
+        copy.Free()
 
 
 # --- collectives on communicators of their own ---------------------------------------------------------------------

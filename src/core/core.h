@@ -272,6 +272,7 @@ void close_flight(void);                /* at the end: remove it */
 void set_exit_status(int);
 void ask_others(void);                  /* before MPI_Abort: where in Python they are */
 int threads_inside(char *names, size_t size);   /* threads in MPI that do not wait by a twin; listed in names */
+int threads_blocked(void);              /* those of them in calls that may wait */
 int threads_waiting(void);              /* threads that still wait by a twin */
 
 /* --- buffers (buffers.c) ---------------------------------------------------------------------------------- */
@@ -707,7 +708,8 @@ struct Work {
     int (*advance)(Work *);             /* 1: done, rc says how */
     PyObject *(*result)(Work *);        /* what it brought, or NULL with an exception; the GIL is held */
     void (*release)(Work *);            /* what it holds; the GIL is held */
-    int rc, listed, orphan, cancelled, nrequests, turns, together;      /* together: a collective */
+    void (*think)(Work *);              /* what it does in Python before it goes on; the GIL is held, not the lock */
+    int rc, listed, orphan, cancelled, nrequests, turns, together, thinking;    /* together: a collective */
     volatile int done;
     void *wake;                         /* condition variable of the thread that sleeps until it is done */
     MPI_Request *requests;              /* of MPI's, under way; memory of who made it */
@@ -722,6 +724,10 @@ void free_work(Work *);
 void lock_works(void), unlock_works(void);      /* never with the GIL */
 void list_work(Work *);                 /* from now on everybody advances it */
 void advance_works(void);
+extern volatile int thoughtful;         /* works wait for Python */
+void let_think(void);                   /* and get it now, one after the other; without the GIL */
+void want_to_think(Work *, void (*think)(Work *));      /* while it is advanced */
+int is_thinking(const Work *);          /* or waits for it; nothing else may go on with it then */
 int finish_work(Door *, Work *);        /* advance it until it is done; its rc, or RAISED */
 int test_work(void *);                  /* for poll_until */
 int settle_works(Door *, Context *);    /* before a communicator is freed: Open MPI crashes if collectives go on there */
@@ -733,6 +739,7 @@ extern volatile int ndead;              /* ended alone */
 void sweep_works(void);                 /* release those */
 void end_works(int with_python);        /* before MPI_Finalize */
 int test_requests(Work *);              /* 1: all done, or rc says what is wrong */
+int is_at_once(int operation);          /* MPI_Isend, MPI_Test and the like do not block */
 void watch_over(int operation);         /* advance works now, and while a thread blocks in this */
 
 /* --- objects on the wire (serialize.c) -------------------------------------------------------------------- */

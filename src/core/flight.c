@@ -84,15 +84,25 @@ int threads_waiting(void)
     return n;
 }
 
+static int is_inside(const Ring *ring) { return ring != my_ring && ring->thread && ring->depth > 0 && !ring->twin; }
+static int latest(const Ring *ring) { return (int)ring->ring[(ring->calls - 1) % RING].operation; }
+
+int threads_blocked(void)
+{
+    int n = 0;
+    for (int i = 0; i < THREADS; i++) n += is_inside(&flight->rings[i]) && !is_at_once(latest(&flight->rings[i]));
+    return n;
+}
+
 int threads_inside(char *names, size_t size)
 {
     int n = 0;
     *names = 0;
     for (int i = 0; i < THREADS; i++) {
-        Ring *ring = &flight->rings[i];
-        if (ring == my_ring || !ring->thread || ring->depth <= 0 || ring->twin) continue;
+        const Ring *ring = &flight->rings[i];
+        if (!is_inside(ring)) continue;
         size_t used = strlen(names);
-        snprintf(names + used, size - used, "%s%s", n++ ? ", " : "", operation_names[ring->ring[(ring->calls - 1) % RING].operation]);
+        snprintf(names + used, size - used, "%s%s", n++ ? ", " : "", operation_names[latest(ring)]);
     }
     return n;
 }

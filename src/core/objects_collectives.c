@@ -10,19 +10,22 @@
  * other collectives may begin meanwhile; and for few ranks that use collectives repeatedly. So ranks always agree on
  * whether it is there.
  *
+ * A reduction that begins now and ends later gathers objects, and each rank combines them. Where that may fail, on some
+ * ranks only, they exchange slots once more, so that all of them raise.
+ *
  * Between two groups, all goes on a hidden communicator of both, where each rank sends its slots to all: so all ranks of
  * both learn of errors. Neighbors send each other all point-to-point, and an error reaches the neighbors. */
 #include "core.h"
 #include <stdlib.h>
 
-enum { FAILED = 1, MORE = 2 };          /* flags: no object but the text of an error; pieces follow, for somebody */
+enum { FAILED = 1, MORE = 2, RISKY = 4 };       /* flags: no object but the text of an error; pieces follow, for somebody; to combine it may fail */
 typedef struct { uint16_t length; uint8_t flags, unused[3]; char data[SLOT_ROOM]; } Slot;
 
 enum { BCAST, GATHER, SCATTER, ALLGATHER, ALLTOALL, BARRIER, ITEMS, NEAR, NEARBY };    /* ITEMS: raw, to be combined; NEAR, NEARBY: among neighbors */
 enum { ALL_OF_THEM = -1, NOBODY = -2 }; /* to whom objects go, and from whom they come, unless it is one rank */
 enum { NUMBERS = 1 << 14 };             /* of collectives that are told apart */
 enum { FEW = 4, REPEATEDLY = 4 };       /* ranks; collectives until the duplicate is made for them */
-enum { SLOTTED, AWAITING, DIRECT, WANTING, HIDDEN, MOVING, FORWARDING };       /* WANTING: the caller has to make the duplicate */
+enum { SLOTTED, AWAITING, DIRECT, WANTING, HIDDEN, MOVING, FORWARDING, COMBINING, AGREEING };  /* WANTING: the caller has to make the duplicate */
 
 typedef struct {
     Work work;
@@ -34,7 +37,7 @@ typedef struct {
     Ints sources, destinations;
     int grid;                           /* what goes in one direction comes from the other one */
     PyObject *object;                   /* the root's own, in a broadcast */
-    PyObject *op;                       /* combines what was gathered, in a reduction */
+    PyObject *op, *combined;            /* combines what was gathered, in a reduction; to this, if it may fail */
     PyObject *type, *error, *trace;     /* why this rank failed */
     int noutgoing, nincoming;
     Slot *outgoing, *incoming;
@@ -125,6 +128,7 @@ static void count_slots(int kind, int rank, int size, int root, int *out, int *i
 static PyObject *exchanged(Work *);
 static void release_exchange(Work *);
 static int advance_exchange(Work *);
+static void combine_objects(Work *);
 
 static Exchange *allocate(Comm *self, int kind, int out, int in)
 {
@@ -237,7 +241,7 @@ static int more_requests(Exchange *e, int n)
 {
     free_requests(e);
     e->work.nrequests = 0;
-    e->work.requests = malloc((size_t)(n + 1) * sizeof(MPI_Request));
+    e->work.requests = n <= 2 * (FEW - 1) ? e->few : malloc((size_t)n * sizeof(MPI_Request));
     for (int i = 0; e->work.requests && i < n; i++) e->work.requests[i] = MPI_REQUEST_NULL;
     return e->work.requests ? 0 : MPI_ERR_NO_MEM;
 }
@@ -281,8 +285,8 @@ static int send_slots(Exchange *e)
 {
     if (e->neighbors) return exchange_with_neighbors(e);
     const MPI_Comm comm = e->work.context->hidden;
-    int rc = 0;
-    MPI_Request *request = e->work.requests = e->few;
+    int rc = more_requests(e, 2 * (e->size - 1));
+    MPI_Request *request = e->work.requests;
     e->stage = DIRECT;
     if (sends(e, e->rank)) *slot_from(e, e->rank) = *slot_for(e, e->rank);
     for (int i = 0; i < e->size && !rc; i++)
@@ -292,7 +296,7 @@ static int send_slots(Exchange *e)
         int bytes = e->kind == ITEMS ? e->items.bytes : (int)offsetof(Slot, data) + slot->length;
         if (i != e->rank) rc = MPI_Isend(slot, bytes, MPI_BYTE, i, e->tag, comm, request++);
     }
-    e->work.nrequests = (int)(request - e->few);
+    e->work.nrequests = (int)(request - e->work.requests);
     return rc;
 }
 
@@ -485,6 +489,18 @@ static int is_over(const Exchange *e)
     return !e->neighbors && (e->kind == BARRIER || e->kind == ITEMS || failed_slot(e) >= 0 || !any_pieces(e));
 }
 
+/* All objects are here. What may fail is combined now, so that the ranks can agree on it. */
+static int have_objects_come(Exchange *e)
+{
+    int risky = 0;
+    for (int i = 0; e->op && i < e->nincoming; i++) risky |= e->incoming[i].flags & RISKY;
+    if (!risky || e->work.rc || e->size == 1 || failed_slot(e) >= 0) return 1;
+    *e->outgoing = (Slot){0};
+    e->stage = COMBINING;
+    want_to_think(&e->work, combine_objects);
+    return 0;
+}
+
 static int advance_exchange(Work *work)
 {
     Exchange *e = (Exchange *)work;
@@ -497,7 +513,7 @@ static int advance_exchange(Work *work)
         /* fall through */
     case DIRECT: case SLOTTED:
         if (!have_slots_come(e)) return 0;
-        if (work->rc || e->size == 1 || is_over(e)) return 1;
+        if (work->rc || e->size == 1 || is_over(e)) return have_objects_come(e);
         e->stage = context->hidden == MPI_COMM_NULL && context->making == MPI_REQUEST_NULL ? WANTING : HIDDEN;
         if (e->stage == WANTING) return 0;
         /* fall through */
@@ -507,9 +523,17 @@ static int advance_exchange(Work *work)
         /* fall through */
     case MOVING: case FORWARDING:
         if (!test_requests(work)) return 0;
-        if (work->rc || e->kind != BCAST || e->stage == FORWARDING) return 1;
+        if (work->rc || e->kind != BCAST || e->stage == FORWARDING) return have_objects_come(e);
         work->rc = forward(e);
         return work->rc || test_requests(work);
+    case COMBINING:
+        if (is_thinking(work)) return 0;
+        if (!is_duplicated(e)) return work->rc != 0;
+        e->tag += NUMBERS;
+        if ((work->rc = send_slots(e))) return 1;
+        e->stage = AGREEING;
+        /* fall through */
+    case AGREEING: return test_requests(work);
     default: return 0;
     }
 }
@@ -567,6 +591,15 @@ static PyObject *fold(PyObject *list, PyObject *op)
     return result;
 }
 
+/* With the GIL: combine, or say to all why it failed. */
+static void combine_objects(Work *work)
+{
+    Exchange *e = (Exchange *)work;
+    PyObject *list = unpack_all(e);
+    e->combined = list ? fold(list, e->op) : NULL;
+    if (!e->combined) fail(e);
+}
+
 /* in the order of ranks; MPI has done it, unless the items were exchanged */
 static PyObject *combined(const Exchange *e)
 {
@@ -599,6 +632,7 @@ static PyObject *exchanged(Work *work)
     if (e->kind == BCAST && e->rank == e->root) return Py_NewRef(e->object);
     if (e->from == NOBODY) Py_RETURN_NONE;
     if (e->from != ALL_OF_THEM) return unpack_slot(e, is_from_root(e) ? 0 : e->from);
+    if (e->combined) return Py_NewRef(e->combined);
     PyObject *list = unpack_all(e);
     return list && e->op ? fold(list, e->op) : list;
 }
@@ -612,6 +646,7 @@ static void release_exchange(Work *work)
     free_frame(e->neighbors);
     Py_XDECREF(e->object);
     Py_XDECREF(e->op);
+    Py_XDECREF(e->combined);
     Py_XDECREF(e->type);
     Py_XDECREF(e->error);
     Py_XDECREF(e->trace);
@@ -744,7 +779,15 @@ COLLECTIVE(neighbor_allgather, ineighbor_allgather, NEAR, 0, Neighbor_allgather,
 COLLECTIVE(neighbor_alltoall, ineighbor_alltoall, NEARBY, 0, Neighbor_alltoall, "sendobj", "Send an item of a sequence to each neighbor; return a list of what came from each.")
 COLLECTIVE(alltoall, ialltoall, ALLTOALL, 0, Alltoall, "sendobj", "Send an item of a sequence to each rank; return a list of what came from each.")
 
-METHOD(Comm, iallreduce, "sendobj, op=SUM, commute=False", "Start to: Combine an object of each rank, in rank order; request.wait() returns the result.")
+/* Predefined operations on numbers fail on all ranks or on none. */
+static int may_fail(PyObject *op, PyObject *object)
+{
+    const PyTypeObject *type = Py_TYPE(object);
+    const int is_number = type == &PyLong_Type || type == &PyFloat_Type || type == &PyBool_Type || type == &PyComplex_Type;
+    return !is_number || !PyObject_TypeCheck(op, OpType) || ((Op *)op)->function;
+}
+
+METHOD(Comm, iallreduce, "sendobj, op=SUM, commute=False", "Start to: Combine an object of each rank, in rank order; request.wait() returns the result, or raises what went wrong, on all ranks.")
 {
     PyObject *object, *op = NULL, *commute = NULL;
     Request *r = new_request(new_frame());
@@ -753,6 +796,7 @@ METHOD(Comm, iallreduce, "sendobj, op=SUM, commute=False", "Start to: Combine an
     if (!e) return started(r, rc ? rc : RAISED);
     e->op = Py_NewRef(op);
     if (pack_slot(e, 0, object)) fail(e);
+    else if (may_fail(op, object)) e->outgoing->flags = RISKY;
     return started_exchange(r, e, OP_MPI_Iallreduce, NOTE(ALL(self)));
 }
 

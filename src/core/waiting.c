@@ -104,6 +104,7 @@ static void rest(Patience *p)
 static int between(Door *door, Patience *p)
 {
     if (nworks) advance_works();
+    if (thoughtful) let_think();
     rest(p);
     if (wait_policy == BLOCK && !patient && ++p->turns % TURNS) return 0;      /* a yield costs more than the clock */
     int64_t time = coarse();

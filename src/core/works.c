@@ -135,6 +135,49 @@ void advance_works(void)
     unlock_works();
 }
 
+/* --- what some need Python for ---------------------------------------------------------------------------- */
+
+enum { WANTS_TO = 1, DOES };
+volatile int thoughtful;
+static int closing;                     /* MPI ends: nobody wants to know any more */
+
+void want_to_think(Work *w, void (*think)(Work *))
+{
+    w->think = think;
+    w->thinking = WANTS_TO;
+    thoughtful = 1;
+}
+
+static int wants_to_think(const Work *w) { return w->thinking == WANTS_TO && !w->orphan && !closing; }
+
+int is_thinking(const Work *w) { return w->thinking == DOES || wants_to_think(w); }
+
+static Work *next_to_think(void)
+{
+    lock_works();
+    Work *w = works;
+    while (w && !wants_to_think(w)) w = w->next;
+    if (w) w->thinking = DOES;
+    else thoughtful = 0;
+    unlock_works();
+    return w;
+}
+
+/* It is not freed meanwhile: nothing ends a work that thinks. */
+void let_think(void)
+{
+    stop_leading();
+    for (Work *w; !ending && (w = next_to_think()) != NULL; ) {
+        PyGILState_STATE state = PyGILState_Ensure();
+        w->think(w);
+        PyGILState_Release(state);
+        lock_works();
+        w->thinking = 0;
+        unlock_works();
+    }
+    advance_works();
+}
+
 int test_requests(Work *w)
 {
     int done = 0;
@@ -291,6 +334,16 @@ int settle_works(Door *door, Context *context)
 enum { NO_WATCHER, WATCHING, LEAVING };
 static pthread_t watcher;
 static volatile int watching;
+static int in_python;                   /* the watcher, or about to be: under the lock */
+
+static void watch_thoughts(void)
+{
+    lock_works();
+    in_python = thoughtful && watching == WATCHING;
+    unlock_works();
+    if (in_python) let_think();
+    in_python = 0;
+}
 
 /* Who waits by a twin advances works himself; this thread does it for those that block, and sleeps without works. */
 static void *watch(void *unused)
@@ -302,23 +355,26 @@ static void *watch(void *unused)
         lock_works();
         while (!nworks && watching == WATCHING) pthread_cond_wait(&something, &lock);
         unlock_works();
-        if (threads_inside(names, sizeof names)) { advance_works(); sched_yield(); }
-        else nanosleep(&nap, NULL);
+        if (!threads_inside(names, sizeof names)) { nanosleep(&nap, NULL); continue; }
+        advance_works();
+        if (thoughtful && threads_blocked()) watch_thoughts();
+        sched_yield();
     }
     return NULL;
 }
 
-static int at_once(int operation)                       /* MPI_Isend, MPI_Test and the like do not block */
+int is_at_once(int operation)
 {
     const char *name = operation_names[operation] + 4;
-    return *name == 'I' || strncmp(name, "Test", 4) == 0 || strncmp(name, "Request", 7) == 0;
+    return (*name == 'I' && strncmp(name, "Inter", 5)) || strncmp(name, "Test", 4) == 0 || strncmp(name, "Request", 7) == 0;
 }
 
 void watch_over(int operation)
 {
     int level = 0;
     advance_works();
-    if (watching || ending || at_once(operation)) return;
+    if (thoughtful) let_think();
+    if (watching || ending || is_at_once(operation)) return;
     if (MPI_Query_thread(&level) || level != MPI_THREAD_MULTIPLE) return;
     lock_works();
     if (!watching) {                                    /* it runs as long as it sees this */
@@ -328,14 +384,16 @@ void watch_over(int operation)
     unlock_works();
 }
 
-static void end_watch(void)
+/* Without the interpreter, a thread that waits for it never comes back. */
+static void end_watch(int with_python)
 {
     if (!watching) return;
     lock_works();
     watching = LEAVING;
     pthread_cond_signal(&something);
+    int lost = in_python && !with_python;
     unlock_works();
-    pthread_join(watcher, NULL);
+    if (!lost) pthread_join(watcher, NULL);
     watching = NO_WATCHER;
 }
 
@@ -352,9 +410,10 @@ static void let_go(Work *w)
 void end_works(int with_python)
 {
     PyThreadState *thread = with_python ? PyEval_SaveThread() : NULL;
-    end_watch();
+    end_watch(with_python);
     struct timespec nap = {0, 200000};
     lock_works();
+    closing = 1;
     for (int quiet = 0, n = nworks; n && quiet < 2000; quiet++) {
         if (quiet > 200) nanosleep(&nap, NULL);
         advance_all();
@@ -364,6 +423,7 @@ void end_works(int with_python)
     for (Work *w = works; w; w = w->next) w->cancelled = 1;
     advance_all();
     while (works) let_go(works);
+    closing = 0;
     unlock_works();
     if (thread) PyEval_RestoreThread(thread);
     if (with_python) sweep_works();
