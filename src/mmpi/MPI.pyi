@@ -1566,7 +1566,9 @@ class Comm:
     def ibarrier(self) -> Request:
         """Start a barrier; the request is done when all ranks have come."""
     def iallreduce(self, sendobj: Any, op: Op | Callable[[Any, Any], Any] = SUM, commute: bool = False) -> Request:
-        """Start to: Combine an object of each rank, in rank order; request.wait() returns the result."""
+        """Start to: Combine an object of each rank, in rank order; request.wait() returns the result, or raises what
+        went wrong, on all ranks.
+        """
     def reduce(
         self, sendobj: Any, op: Op | Callable[[Any, Any], Any] = SUM, root: SupportsIndex = 0, commute: bool = False
     ) -> Any:
