@@ -84,7 +84,7 @@ def modules(wheel, tmp_path_factory):
     """The compiled modules of the wheel, unpacked: name -> path."""
     folder = tmp_path_factory.mktemp("modules")
     with zipfile.ZipFile(wheel) as archive:
-        names = [name for name in archive.namelist() if name.endswith(".so")]
+        names = [name for name in archive.namelist() if name.endswith(".abi3.so")]
         return {Path(name).name.split(".")[0]: Path(archive.extract(name, folder)) for name in names}
 
 
@@ -117,7 +117,18 @@ def test_files(wheel):
                if path.suffix in (".py", ".pyi", ".pxd", ".c", ".h", ".i", ".typed", ".html", ".css", ".js")}
     headers = {f"mmpi/include/{path.name}" for path in (ROOT / "src/core/abi").glob("*.h")}
     compiled = {f"mmpi/_core_{family}.abi3.so" for family in FAMILIES} | {"mmpi/_load.abi3.so", "mmpi/_merge.abi3.so", "mmpi/_trace.abi3.so"}
+    compiled |= {"mmpi/libmmpi_interposer.so"}
     assert names == sources | headers | compiled
+
+
+def test_the_interposer_needs_nothing(wheel, tmp_path):
+    """It is loaded into programs of any kind."""
+    with zipfile.ZipFile(wheel) as archive:
+        path = archive.extract("mmpi/libmmpi_interposer.so", tmp_path)
+    undefined = [line.split()[-1] for line in run("nm", "-D", "--undefined-only", path).splitlines()]
+    assert not [symbol for symbol in undefined if symbol.upper().startswith(("MPI_", "PMPI_", "PY"))]
+    defined = [line.split()[-1] for line in run("nm", "-D", "--defined-only", path).splitlines()]
+    assert all(symbol.startswith(("MPI_", "mpi_", "mmpi_trace_")) for symbol in defined)
 
 
 def test_no_mpi_is_needed_to_load(modules):

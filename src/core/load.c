@@ -177,12 +177,24 @@ static PyObject *initialized(PyObject *module, PyObject *unused)
     return PyBool_FromLong(yes && !no);
 }
 
+/* Traces of programs that are not Python are recorded by functions with MPI's names, loaded before all else
+ * (src/trace/interposer.c). A core records by itself, and must not find those. */
+static PyObject *withdraw(PyObject *module, PyObject *unused)
+{
+    void (*interposer)(void) = NULL;
+    (void)module; (void)unused;
+    *(void **)&interposer = dlsym(RTLD_DEFAULT, "mmpi_trace_withdraw");
+    if (interposer) interposer();
+    Py_RETURN_NONE;
+}
+
 static PyMethodDef methods[] = {
     {"loaded", loaded, METH_NOARGS, "loaded()\n--\n\nPaths of the MPI libraries that are in this process."},
     {"load", load, METH_O, "load(path, /)\n--\n\nOpen an MPI library for all to see; return (family or None, path)."},
     {"load_tool", load_tool, METH_VARARGS, "load_tool(tool, library, /)\n--\n\nOpen a tool that is to stand between us and this MPI library, which `load` opens later."},
     {"library_version", library_version, METH_NOARGS, "library_version()\n--\n\nThe text of MPI_Get_library_version."},
     {"version", version, METH_NOARGS, "version()\n--\n\nMPI_Get_version: (major, minor)."},
+    {"withdraw", withdraw, METH_NOARGS, "withdraw()\n--\n\nLet no interposer of traces come between a core and MPI."},
     {"initialized", initialized, METH_NOARGS, "initialized()\n--\n\nIs MPI initialized and not finalized?"},
     {NULL, NULL, 0, NULL}};
 static PyModuleDef_Slot slots[] = {{0, NULL}};

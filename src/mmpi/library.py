@@ -421,6 +421,7 @@ def load() -> ModuleType:
         core = sys.modules.get("mmpi._core")
         if core is None:
             choice = select()
+            opener().withdraw()
             core = importlib.import_module(f"mmpi._core_{choice.family}")
             sys.modules["mmpi._core"] = core
         return core

@@ -46,8 +46,8 @@ enum {                                  /* flags */
     RECORD_EXTENDED = 128               /* one or more of the records below refer to it */
 };
 
-/* Operations below FIRST_USER are those of MPI, by the table of the process (definitions); then come the user's. */
-enum { FIRST_USER = 0x800, FIRST_EXTENSION = 0xF00 };
+/* Operations below FIRST_USER are those of MPI, by the table of the process (definitions), the last two MPE's; then come the user's. */
+enum { LOG_SEND = 0x7FE, LOG_RECEIVE, FIRST_USER, FIRST_EXTENSION = 0xF00 };
 
 /* Records that say more about an earlier one. `start` is the index of that one in this stream (segment heads count). */
 enum {

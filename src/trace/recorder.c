@@ -811,6 +811,24 @@ int mmpi_trace_log(int event, long long data, const char *text)
     return 0;
 }
 
+int mmpi_trace_arrow(int sent, int peer, int tag, int64_t bytes)
+{
+    enum { ARROWS = 2 };                /* the id of a communicator that no call of MPI uses: WORLD's is 1, others' are hashes */
+    static int told;                    /* the recording that knows it */
+    if (!on) return 0;
+    if (peer < 0 || peer >= options.size) return 1;
+    if (told != session) {
+        told = session;
+        mmpi_trace_operation(LOG_SEND, "MPE_Log_send");
+        mmpi_trace_operation(LOG_RECEIVE, "MPE_Log_receive");
+    }
+    const int comm = mmpi_trace_comm(ARROWS, 1, (const int32_t[]){options.rank, options.size, -1, 0}, "MPE");
+    Stream *s = stream();
+    Record *r = s ? place(s) : NULL;
+    if (r) write_record(s, r, ticks(), peer_bits(peer), moves_bits(bytes, comm, 0), what_bits(sent ? LOG_SEND : LOG_RECEIVE, 0, tag));
+    return 0;
+}
+
 /* --- start and stop --------------------------------------------------------------------------------------- */
 
 int mmpi_trace_on(void) { return on; }

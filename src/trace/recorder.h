@@ -66,4 +66,5 @@ EXPORTED uint64_t mmpi_trace_mark(int operation, int site);     /* an event, or 
 EXPORTED int mmpi_trace_event_number(void);
 EXPORTED int mmpi_trace_describe_events(int start, int end, const char *name, const char *color, const char *format);  /* end 0: a single one */
 EXPORTED int mmpi_trace_log(int event, long long data, const char *text);       /* 0, 1: it is not described, or a state that ends has not begun */
+EXPORTED int mmpi_trace_arrow(int sent, int peer, int tag, int64_t bytes);      /* half of a message that the user makes up: 0, 1: there is no such rank in WORLD */
 #endif

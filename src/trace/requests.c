@@ -172,8 +172,8 @@ static void complete(Half *h, const Completion *c)
     if (c->cancelled) h->is |= IS_GONE;
     if (h->is & IS_SEND || c->source == -1) return;     /* the status of a send says nothing */
     if (c->source == -2) { h->is |= IS_GONE; return; }
-    h->peer = c->source;
-    if (!(h->is & IS_PARTITIONED)) h->tag = c->tag;
+    if (h->peer < 0) h->peer = c->source;               /* what was said is certain: of an Isendrecv, MPICH's status is not */
+    if (h->is & IS_UNKNOWN_TAG) h->tag = c->tag;
     h->is &= (uint16_t)~IS_UNKNOWN_TAG;
     if (c->bytes >= 0) h->bytes = c->bytes;
 }

@@ -30,6 +30,7 @@ extern int mmpi_trace_string(const char *text) MMPI_WEAK;
 extern int mmpi_trace_event_number(void) MMPI_WEAK;
 extern int mmpi_trace_describe_events(int start, int end, const char *name, const char *color, const char *format) MMPI_WEAK;
 extern int mmpi_trace_log(int event, long long data, const char *text) MMPI_WEAK;
+extern int mmpi_trace_arrow(int sent, int peer, int tag, int64_t bytes) MMPI_WEAK;
 #undef MMPI_WEAK
 
 /* A state, an event, a counter, by name; color (of CSS) and format ("n=%d") may be NULL. 0 where there is no recorder. */

@@ -1,7 +1,7 @@
 /* The names of MPE, for old C code, over mmpi_trace.h: what it logs stands in the trace that mmpi records.
  *
  * Where nothing records, nothing happens, and all functions succeed. The file name of MPE_Finish_log means nothing: the
- * trace has its folder. Functions return 0, or 1 for a number that was not described or a state that ends without a begin. */
+ * trace has its folder. Functions return 0, or 1 for a number that was not described, a state that ends without a begin, a rank that is none. */
 #ifndef MMPI_MPE_H
 #define MMPI_MPE_H
 #include "mmpi_trace.h"
@@ -35,4 +35,8 @@ static inline int MPE_Describe_event(int event, const char *name, const char *co
 
 static inline int MPE_Log_event(int event, int data, const char *text) { return mmpi_trace_log ? mmpi_trace_log(event, data, text) : 0; }
 static inline int MPE_Log_bare_event(int event) { return MPE_Log_event(event, 0, ""); }
+
+/* Arrows made by hand: the k-th logged to a rank with a tag belongs to the k-th that it logs from here; size in bytes. */
+static inline int MPE_Log_send(int rank, int tag, int size) { return mmpi_trace_arrow ? mmpi_trace_arrow(1, rank, tag, size) : 0; }
+static inline int MPE_Log_receive(int rank, int tag, int size) { return mmpi_trace_arrow ? mmpi_trace_arrow(0, rank, tag, size) : 0; }
 #endif

@@ -9,7 +9,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from . import foreground, hosts, programs
 from .errors import LaunchError
@@ -48,6 +48,7 @@ job options, before the first program only:
   --only RANKS            show what these ranks print (0 or 0,3 or 0-3), and of the others only what a failing one said last
   --output DIR            keep what each rank prints in a file DIR/rank-N.txt, and show nothing that none of the above asks for
   --trace DIR             record what every rank does into this folder (sets MMPI_TRACE); `mmpi trace --help` tells how to look at it
+  --trace-all             record programs that are not Python, too: their calls of MPI in C and Fortran
   --trace-overwrite       remove the trace of another job from there first
   --hosts A:2,B:2         run on these hosts, so many ranks on each, reached by ssh (in a Slurm allocation: by srun)
   --hostfile FILE         the same from a file with a line for each host: "A:2" or "A slots=2"
@@ -85,6 +86,7 @@ class Command:
     only: frozenset[int] | None = None
     output: str | None = None
     trace: str | None = None
+    trace_all: bool = False
     trace_overwrite: bool = False
 
     @property
@@ -149,7 +151,8 @@ class PartOptions:
 
 OF_PART = ("-n", "--env")
 FLAGS = {"-v": "verbose", "--verbose": "verbose", "--explain": "explain", "-h": "help", "--help": "help"}
-FLAGS |= {"--tag": "tag", "--collapse": "collapse", "--as-mpi4py": "as_mpi4py", "--trace-overwrite": "trace_overwrite"}
+FLAGS |= {"--tag": "tag", "--collapse": "collapse", "--as-mpi4py": "as_mpi4py"}
+FLAGS |= {"--trace-all": "trace_all", "--trace-overwrite": "trace_overwrite"}
 WITH_VALUE = ("--timeout", "--hang-timeout", "--grace", "--wait", "--hosts", "--hostfile", "--agent", "--only", "--output", "--trace")
 ALL = (*OF_PART, *FLAGS, *WITH_VALUE)
 
@@ -283,8 +286,9 @@ def execute(argv: Sequence[str]) -> int:
     command.hosts = command.hosts or hosts.of_allocation(here.environ)
     program = sys.stdin.buffer.read() if command.from_stdin else None
     trace = trace_folder(command, here.environ)
+    parts = [interposed(part, here.environ) for part in command.parts] if command.trace_all else command.parts
     options = Options(command.hosts, command.agent, command.wait, program, command.hang_timeout, trace, command.grace)
-    plan = build(command.parts, options, locate(), here)
+    plan = build(parts, options, locate(), here)
     if command.explain:
         print(explain(plan))
         return 0
@@ -299,9 +303,23 @@ def execute(argv: Sequence[str]) -> int:
 def trace_folder(command: Command, environ: Mapping[str, str]) -> str | None:
     """Where the trace goes, by --trace or MMPI_TRACE, as a full path: ranks may have another working directory."""
     path = command.trace if command.trace is not None else environ.get("MMPI_TRACE", "")
-    if command.trace == "" or (command.trace_overwrite and not path):
+    if command.trace == "":
         raise LaunchError("--trace needs a folder", hint="mmpi run --trace DIR -n 4 program.py")
+    for given, option in (command.trace_overwrite, "--trace-overwrite"), (command.trace_all, "--trace-all"):
+        if given and not path:
+            raise LaunchError(f"{option} needs --trace with a folder", hint=f"mmpi run --trace DIR {option} -n 4 program")
     return os.path.abspath(path) if path else None
+
+
+def interposed(part: Part, environ: Mapping[str, str]) -> Part:
+    """The part with what records programs that are not Python; ranks of Python record by themselves."""
+    if part.argv[0] == sys.executable:
+        return part
+    library = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "libmmpi_interposer.so")
+    if re.search("[: ]", library):
+        raise LaunchError(f"--trace-all: {library} cannot be loaded first, since its path has a space or a colon")
+    others = part.env.get("LD_PRELOAD", environ.get("LD_PRELOAD", ""))
+    return replace(part, env={**part.env, "LD_PRELOAD": f"{library}:{others}" if others else library})
 
 
 def prepare_trace(path: str, job: str, overwrite: bool) -> None:

@@ -48,6 +48,7 @@ MESSAGES = {
     **dict.fromkeys(("Send_init", "Bsend_init", "Ssend_init", "Rsend_init"), SENDS | PREPARES),
     **dict.fromkeys(("Recv", "Mrecv"), RECEIVES), **dict.fromkeys(("Irecv", "Imrecv"), RECEIVES | RETURNS), "Recv_init": RECEIVES | PREPARES,
     "Psend_init": SENDS | PREPARES | PARTITIONED, "Precv_init": RECEIVES | PREPARES | PARTITIONED,
+    "MPE_Log_send": SENDS, "MPE_Log_receive": RECEIVES,
 }  # fmt: skip
 NEITHER = {"Probe", "Iprobe", "Mprobe", "Improbe", "Comm_create_group", "Comm_create_from_group", "Intercomm_create_from_groups"}
 NONBLOCKING = re.compile(r"I(?!nter|nfo|nit)|(Comm|File)_i")
