@@ -15,6 +15,7 @@ import pytest
 import mmpi
 from jobs import LIMIT
 from mmpi import MPI, bench
+from mmpi.flight import completed
 from mmpi.util import dtlib, pkl5, pool, sync
 
 on_ranks = pytest.mark.mmpi(n=[1, 3])
@@ -43,6 +44,25 @@ def test_counter_mutex_and_sequence(mmpi_comm):
     for call in (counter.next, mutex.acquire, mutex.locked):
         with pytest.raises(RuntimeError, match="freed"):
             call()
+
+
+@pytest.mark.mmpi(n=2)
+def test_who_waits_for_a_mutex_asks_nobody(mmpi_comm):
+    """While the other one naps, it calls MPI a few times only."""
+    mutex = sync.Mutex(comm=mmpi_comm)
+    if mmpi_comm.Get_rank() == 0:
+        with mutex:
+            mmpi_comm.barrier()
+            time.sleep(0.3)
+        mmpi_comm.barrier()
+    else:
+        mmpi_comm.barrier()
+        before = completed(os.environ["MMPI_JOB_DIR"])[os.getpid()]
+        with mutex:
+            calls = completed(os.environ["MMPI_JOB_DIR"])[os.getpid()] - before
+        mmpi_comm.barrier()
+        assert 0 < calls < 50
+    mutex.free()
 
 
 @on_ranks
@@ -130,6 +150,15 @@ def test_a_structure_that_does_not_begin_at_0():
     made = MPI.Datatype.Create_struct([1, 2, 3], [1, 27, 71], [MPI.INT, MPI.DOUBLE, MPI.INT])
     assert dtlib.to_numpy_dtype(made).itemsize == made.extent
     assert dtlib.to_numpy_dtype(MPI.Datatype.Create_struct([1], [0], [made])).fields["f0"][0].names == ("f0", "f1", "f2")
+
+
+@pytest.mark.mmpi(n=1)
+def test_pairs():
+    """Found in libraries that lack MPI 4.1's function, too."""
+    for value, pair in (MPI.DOUBLE, MPI.DOUBLE_INT), (MPI.INT, MPI.INT_INT), (MPI.LONG, MPI.LONG_INT):
+        assert MPI.Datatype.Get_value_index(value, MPI.INT) == pair
+        assert dtlib.to_numpy_dtype(pair).itemsize == pair.extent
+    assert MPI.Datatype.Get_value_index(MPI.INT, MPI.DOUBLE) == MPI.DATATYPE_NULL
 
 
 @pytest.mark.mmpi(n=1)

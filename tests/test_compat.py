@@ -43,6 +43,17 @@ def test_one_program(tmp_path):
     assert lines(again) == ["['-c', 'x']"]
 
 
+def test_variables_that_the_program_sets():
+    code = """
+    import os
+    import mpi4py
+    os.environ.update(MPI4PY_RC_INITIALIZE="false", MPI4PY_RC_THREAD_LEVEL="single", MPI4PY_PICKLE_THRESHOLD="1024")
+    from mpi4py import MPI
+    print(MPI.Is_initialized(), mpi4py.rc.initialize, mpi4py.rc.thread_level, MPI.pickle.THRESHOLD)
+    """
+    assert lines(job(1, code, options=["--as-mpi4py"])) == ["False False single 1024"]
+
+
 @pytest.mark.slow
 def test_started_processes_and_pools(tmp_path):
     child = tmp_path / "child.py"

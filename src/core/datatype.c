@@ -256,10 +256,23 @@ CLASSMETHOD(Datatype, Match_size, "typeclass, size", "The datatype of a class (T
     NEW_TYPE(self, rc, LOCAL(rc, MPI_Type_match_size, typeclass, size, &new));
 }
 
+/* what MPI_Type_get_value_index finds, for libraries that are older than it */
+static int value_index(MPI_Datatype value, MPI_Datatype index, MPI_Datatype *pair)
+{
+    const MPI_Datatype pairs[][2] = {{MPI_FLOAT, MPI_FLOAT_INT}, {MPI_DOUBLE, MPI_DOUBLE_INT}, {MPI_LONG_DOUBLE, MPI_LONG_DOUBLE_INT},
+                                     {MPI_SHORT, MPI_SHORT_INT}, {MPI_INT, MPI_2INT}, {MPI_LONG, MPI_LONG_INT}};
+    *pair = MPI_DATATYPE_NULL;
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
+        if (index == MPI_INT && value == pairs[i][0]) *pair = pairs[i][1];
+    return MPI_SUCCESS;
+}
+
 CLASSMETHOD(Datatype, Get_value_index, "value, index", "The pair of these two that MINLOC and MAXLOC take; DATATYPE_NULL: there is none.")
 {
     Frame frame; MPI_Datatype value, index;
     int rc = PARSE(&frame, to_type, &value, to_type, &index);
+    if (!MPI_Type_get_value_index)
+        NEW_TYPE(self, rc, rc = mpi_state == RUNNING ? value_index(value, index, &new) : refuse(OP_MPI_Type_get_value_index));
     NEW_TYPE(self, rc, LOCAL(rc, MPI_Type_get_value_index, value, index, &new));
 }
 

@@ -43,8 +43,7 @@ def install() -> None:
         return
     sys.meta_path.insert(0, _Finder())
     os.environ.update(environment())
-    mmpi.rc._read_environment("MPI4PY_RC_")
-    _read_pickle_options()
+    _read_options()
     # Extensions in Cython compare the sizes of our objects with those of mpi4py's; ours are larger, which is allowed.
     warnings.filterwarnings("ignore", r"mpi4py\.MPI\.\w+ size changed", RuntimeWarning)
 
@@ -54,8 +53,9 @@ def installed() -> bool:
     return any(isinstance(finder, _Finder) for finder in sys.meta_path)
 
 
-def _read_pickle_options() -> None:
-    """Set what MPI4PY_PICKLE_PROTOCOL and MPI4PY_PICKLE_THRESHOLD say."""
+def _read_options() -> None:
+    """Set what the variables MPI4PY_RC_*, MPI4PY_PICKLE_PROTOCOL and MPI4PY_PICKLE_THRESHOLD say."""
+    mmpi.rc._read_environment("MPI4PY_RC_")
     for name in "PROTOCOL", "THRESHOLD":
         if value := os.environ.get(f"MPI4PY_PICKLE_{name}"):
             from mmpi.pickling import pickle
@@ -99,9 +99,12 @@ class _Loader(importlib.abc.InspectLoader):
             return None
         package = _Package(NAME, mmpi.__doc__)
         package.__file__ = mmpi.__file__
+        vars(package)["rc"] = mmpi.rc  # of its own, since programs delete it
         return package
 
     def exec_module(self, module: types.ModuleType) -> None:
+        if self.real == "mmpi.MPI" and self.real not in sys.modules:
+            _read_options()  # as mpi4py does: a program may have set the variables itself
         if self.name != NAME:
             sys.modules[self.name] = importlib.import_module(self.real)
 
