@@ -46,7 +46,8 @@ def test_one_program(tmp_path):
 def test_variables_that_the_program_sets():
     code = """
     import os
-    import mpi4py
+    import mpi4py, sys
+    del mpi4py.rc, sys.modules["mpi4py.rc"]
     os.environ.update(MPI4PY_RC_INITIALIZE="false", MPI4PY_RC_THREAD_LEVEL="single", MPI4PY_PICKLE_THRESHOLD="1024")
     from mpi4py import MPI
     print(MPI.Is_initialized(), mpi4py.rc.initialize, mpi4py.rc.thread_level, MPI.pickle.THRESHOLD)

@@ -99,7 +99,7 @@ class _Loader(importlib.abc.InspectLoader):
             return None
         package = _Package(NAME, mmpi.__doc__)
         package.__file__ = mmpi.__file__
-        vars(package)["rc"] = mmpi.rc  # of its own, since programs delete it
+        vars(package)["rc"] = sys.modules["mpi4py.rc"] = mmpi.rc  # there from the start, and programs delete them
         return package
 
     def exec_module(self, module: types.ModuleType) -> None:
