@@ -141,7 +141,7 @@ sdist: $(ENV)/.tools            ## pack the committed sources into dist
 clean:              ## remove all that was made here, environments included
 	rm -rf build dist .venv .venv-*
 
-# An environment grows in steps: build tools, the package with its MPI, what the tests need.
+# An environment grows in steps: build tools, the package with its MPI, what the tests need (of which few files are ever compiled).
 $(ENV)/.tools: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo '$(PYTHON) is not Python 3.11 or newer; say make PYTHON=/path/to/python3.11'; exit 1; }
@@ -157,5 +157,5 @@ $(ENV)/.installed: $(ENV)/.tools $(SOURCES)
 	touch $@
 
 $(ENV)/.test $(ENV)/.bench $(ENV)/.lint: $(ENV)/.%: pyproject.toml | $(ENV)/.installed
-	$(PIP) install $(BUILD) ".[$*]"
+	$(PIP) install --no-compile "maroonmpi[$*]"
 	touch $@

@@ -14,7 +14,6 @@ from textwrap import dedent
 
 import pytest
 
-import mmpi.pytest_plugin
 from mmpi.pytest_plugin import merge
 
 pytest_plugins = ["pytester"]
@@ -31,14 +30,12 @@ LAUNCHER_VARIABLES = ("PMI_", "PMIX_", "OMPI_")
 class Runner:
     """Runs pytest on a test file, with all temporary files in a place of its own."""
 
-    def __init__(self, pytester: pytest.Pytester, loaded_as: str) -> None:
+    def __init__(self, pytester: pytest.Pytester) -> None:
         self.pytester = pytester
         self.temporary = pytester.mkdir("temporary")
-        # Installed, the plugin is found by its entry point; from a source folder it must be named.
-        self.plugin = [] if loaded_as == "mmpi" else ["-p", "mmpi.pytest_plugin"]
 
     def command(self, *args: str) -> list[str]:
-        return [sys.executable, "-m", "pytest", *self.plugin, *args]
+        return [sys.executable, "-m", "pytest", "-p", "mmpi.pytest_plugin", *args]
 
     def __call__(self, source: str, *args: str) -> pytest.RunResult:
         self.pytester.makepyfile(test_it=PRELUDE + dedent(source))
@@ -63,9 +60,10 @@ class Runner:
 
 
 @pytest.fixture
-def run(pytester, monkeypatch, pytestconfig):
+def run(pytester, monkeypatch):
     """A Runner; at the end nothing may be left of its jobs."""
-    runner = Runner(pytester, pytestconfig.pluginmanager.get_name(mmpi.pytest_plugin) or "")
+    runner = Runner(pytester)
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # hypothesis takes longer to load than all the rest
     monkeypatch.setenv("TMPDIR", str(runner.temporary))
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
     for name in list(os.environ):
