@@ -365,6 +365,14 @@ def test_programs_without_mpi_are_not_disturbed(mpi, tmp_path):
     assert list((tmp_path / "run").iterdir()) == []
 
 
+def test_the_interposer_of_another_version(mpi, tmp_path):
+    """Its recorder would be the only one of the process."""
+    (tmp_path / "other.c").write_text('const char *mmpi_trace_version(void) { return "0.0"; }')
+    subprocess.run([shutil.which("gcc") or "cc", "-shared", "-fPIC", "other.c", "-o", "other.so"], cwd=tmp_path, check=True)
+    result = run(sys.executable, "-c", "import mmpi.trace", env={"LD_PRELOAD": str(tmp_path / "other.so")})
+    assert result.returncode == 1 and "ImportError: this is MaroonMPI" in result.stderr and "MaroonMPI 0.0" in result.stderr
+
+
 SHORT = """
 #include <mpi.h>
 int main(int argc, char **argv) { return MPI_Init(&argc, &argv) || MPI_Barrier(MPI_COMM_WORLD) || MPI_Finalize(); }

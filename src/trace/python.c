@@ -494,6 +494,11 @@ static PyObject *add_type(PyObject *module, PyType_Spec *spec, const char *name)
 
 static int exec(PyObject *module)
 {
+    if (strcmp(mmpi_trace_version(), MMPI_VERSION)) {
+        PyErr_Format(PyExc_ImportError, "this is MaroonMPI %s, but --trace-all of MaroonMPI %s has started this program: use the `mmpi` of its environment",
+                     MMPI_VERSION, mmpi_trace_version());
+        return -1;
+    }
     PyObject *capsule = PyCapsule_New(&recorder, RECORDER, NULL), *mark;
     StateType = (PyTypeObject *)add_type(module, &state_spec, "State");
     ScopeType = (PyTypeObject *)add_type(module, &scope_spec, "Scope");

@@ -831,6 +831,7 @@ int mmpi_trace_arrow(int sent, int peer, int tag, int64_t bytes)
 
 /* --- start and stop --------------------------------------------------------------------------------------- */
 
+const char *mmpi_trace_version(void) { return MMPI_VERSION; }
 int mmpi_trace_on(void) { return on; }
 int mmpi_trace_session(void) { return session; }
 

@@ -25,6 +25,7 @@ typedef struct {                        /* a call as it is entered */
 
 typedef struct { int error, in_vain, known, peer, tag; int64_t bytes; } TraceEnd;       /* known: peer, tag and bytes are those of the message received */
 
+EXPORTED const char *mmpi_trace_version(void);  /* MaroonMPI's: what is loaded first, the interposer, may be another's */
 /* 0, or an errno; then *step says of what */
 EXPORTED int mmpi_trace_start(const TraceOptions *, const char **step);
 EXPORTED void mmpi_trace_stop(void);
