@@ -647,7 +647,7 @@ GETTER(Comm, serializer, "What packs objects instead of MPI.pickle: anything wit
 
 static int set_serializer(PyObject *self, PyObject *value, void *unused)
 {
-    const Comm *comm = (Comm *)self;
+    Comm *comm = (Comm *)self;
     (void)unused;
     if (!value) { PyErr_SetString(PyExc_AttributeError, "a communicator keeps its serializer: set it to None"); return -1; }
     if (usable(comm)) return -1;

@@ -2,7 +2,7 @@
 #include "core.h"
 
 /* how many processes this one receives from and sends to */
-static int degrees(const Comm *self, int *in, int *out)
+static int degrees(Comm *self, int *in, int *out)
 {
     Frame frame;
     Ints from = {NULL, 0}, to = {NULL, 0};

@@ -54,7 +54,7 @@ static int is_member(const Comm *self, int rank)        /* Open MPI does not loo
 }
 
 /* an rc */
-static int check_graph(const Comm *self, const Frame *frame, const Ints *index, const Ints *edges)
+static int check_graph(Comm *self, const Frame *frame, const Ints *index, const Ints *edges)
 {
     int last = index->count ? index->at[index->count - 1] : 0;
     for (int i = 1; i < index->count; i++) if (index->at[i] < index->at[i - 1]) last = -1;
