@@ -26,7 +26,7 @@ COLLECTIVES = BLOCKING | {"I" + name.lower(): number + 1 for name, number in BLO
 COPIES = {"Comm_dup": 2, "Comm_idup": 3, "Comm_dup_with_info": 3, "Comm_idup_with_info": 4, "Comm_create": 3, "Comm_split": 4}
 COPIES |= {"Comm_create_group": 4, "Comm_split_type": 5}
 FUNCTIONS = SENDS | COLLECTIVES | COPIES
-LATER = ("reduce of", "allreduce of", "scan of", "exscan of", "allreduce by")  # phases with other counts than those of numbers
+LATER = ("reduce of", "allreduce of", "scan of", "exscan of", "allreduce by", "iallreduce by")  # phases with other counts than those of numbers
 
 # Knows no mpi.h: whatever an argument is, it travels in one register or one place on the stack.
 HEAD = """
