@@ -81,11 +81,11 @@ COMPANIONS = test_package test_doc test_mpiapi
 
 # Where memory is handled: buffers and who owns them, misuse, requests dropped and cancelled.
 ASAN_TESTS = $(addprefix tests/test_,buffers.py guards.py lifetime.py misuse.py objects_fuzz.py objects_p2p.py objects_requests.py requests.py)
-ASAN_BUILD = --no-build-isolation -Cbuild-dir=build/asan -Csetup-args=-Dbuildtype=debugoptimized -Csetup-args=-Db_lto=false \
+ASAN_BUILD = --no-build-isolation -Cbuild-dir=build/asan -Csetup-args=-Dfamilies=mpich -Csetup-args=-Dbuildtype=debugoptimized -Csetup-args=-Db_lto=false \
   -Csetup-args=-Db_sanitize=address,undefined -Csetup-args=-Dc_args=-fno-sanitize-recover=undefined -Csetup-args=-Db_lundef=false
 
 lint: $(ENV)/.lint  ## C without a warning, ruff, mypy, formatting, derived files
-	test -f build/lint/build.ninja || meson setup build/lint -Dbuildtype=debugoptimized -Db_lto=false -Dwerror=true >/dev/null
+	test -f build/lint/build.ninja || meson setup build/lint -Dbuildtype=plain -Doptimization=1 -Db_lto=false -Dwerror=true >/dev/null
 	@status=0; check() { echo "$$@"; "$$@" || status=1; }; \
 	check ninja -C build/lint --quiet -k 0; \
 	check $(RUN) checks/style.py Makefile .ci/run $$(find src checks -name '*.[ch]' -o -name '*.sh'); \

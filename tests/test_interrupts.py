@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+import jobs
 from jobs import LIMIT
 from mmpi import MPI
 
@@ -101,3 +102,27 @@ def test_keyboard_interrupt_in_every_mode(wait):
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("PMI", "OMPI_COMM", "HYDI", "MMPI_JOB"))}
     done = subprocess.run([sys.executable, "-c", code], env=clean | {"MMPI_WAIT": wait}, capture_output=True, text=True, timeout=LIMIT)
     assert (done.returncode, done.stdout) == (0, "caught\n"), done.stderr
+
+
+MASKS = """
+import os, re, signal
+import mmpi
+rank, size = mmpi.init()
+comm = mmpi.WORLD
+request = comm.iallreduce([rank], lambda a, b: a + b)
+comm.Barrier()
+assert request.wait() == list(range(size))
+for thread in os.listdir("/proc/self/task"):
+    if int(thread) != os.getpid():
+        with open(f"/proc/self/task/{thread}/status") as file:
+            blocked = int(re.search(r"SigBlk:\\t(\\w+)", file.read())[1], 16)
+        print("thread", *(name for name in ("SIGINT", "SIGTERM", "SIGALRM") if blocked >> getattr(signal, name) - 1 & 1))
+with open("/proc/self/status") as file:
+    print("mask", re.search(r"SigBlk:\\t0*(\\w+)", file.read())[1])
+"""
+
+
+def test_no_thread_but_the_main_one_takes_signals():
+    """Python's handlers would run in others without that the main thread need notice."""
+    found = set(jobs.lines(jobs.job(2, MASKS)))
+    assert found == {"thread SIGINT SIGTERM SIGALRM", "mask 0"}, found

@@ -7,6 +7,7 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 #include <structmember.h>
+#include <pthread.h>
 #include <stddef.h>
 #include <string.h>
 #include "abi/abi.h"
@@ -185,6 +186,9 @@ void set_patience(int);                                 /* of the calling thread
 extern volatile int nworks;             /* objects under way, which whoever waits must advance */
 extern int typed_twins;                                 /* typed collectives go by their twins: asked for job-wide */
 extern volatile int ending;                             /* the process ends: waiting threads let go */
+void hold_signals(void);                                /* from threads that start until they are let, see waiting.c */
+void let_signals(void);
+int start_thread(pthread_t *, void *(*function)(void *), void *argument);           /* without signals; an errno */
 
 enum { TO_SEND, TO_RECEIVE, TOGETHER, TO_WAIT };        /* what an interrupted wait must undo */
 int by_twin(const Door *, MPI_Count bytes);             /* should this point-to-point call start its twin? */

@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -216,7 +215,7 @@ FUNCTION(_doom, "status", "End the job with this status within a second.")
     if (!abort_on_error || mpi_state != RUNNING || getpid() != owner || MUTANT(no_doom)) return finish(&frame, 0);
     pthread_t thread;
     set_exit_status(status);
-    if (pthread_create(&thread, NULL, late_abort, (void *)(intptr_t)status) == 0) pthread_detach(thread);
+    if (start_thread(&thread, late_abort, (void *)(intptr_t)status) == 0) pthread_detach(thread);
     return finish(&frame, 0);
 }
 
@@ -304,7 +303,11 @@ FUNCTION(_begin, "level, folder, errors", "Start or join MPI; return the thread 
     if (mpi_state != RUNNING && open_flight(folder)) return finish(&frame, RAISED);
     ours = !there;
     if (there) { mpi_state = RUNNING; LOCAL(rc, MPI_Query_thread, &provided); }
-    else CALL(rc, NOTE(.comm = NULL), MPI_Init_thread, NULL, NULL, level, &provided);
+    else {
+        hold_signals();
+        CALL(rc, NOTE(.comm = NULL), MPI_Init_thread, NULL, NULL, level, &provided);
+        let_signals();
+    }
     if (rc && !open_sessions) { close_flight(); mpi_state = NOT_STARTED; }
     if (rc) return finish(&frame, rc);
     if (take_up(self, handler, keep)) return finish(&frame, RAISED);

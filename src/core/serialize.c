@@ -5,7 +5,6 @@
  * the rest is pickled, with large buffers out of band. */
 #include "core.h"
 #include <limits.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>

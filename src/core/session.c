@@ -81,7 +81,9 @@ CLASSMETHOD(Session, Init, "info=INFO_NULL, errhandler=None", "Open a session: M
     Frame frame; MPI_Info info = MPI_INFO_NULL; MPI_Errhandler handler = MPI_ERRORS_RETURN; MPI_Session new = MPI_SESSION_NULL;
     if (mpi_state == RUNNING && !errors_of_new(&handler)) handler = MPI_ERRORS_ARE_FATAL;         /* MPI's own choice, which rc.errors asks for */
     int rc = PARSE(&frame, to_info, &info, to_errors, &handler);
+    hold_signals();
     if (!rc) CALL(rc, NOTE(.comm = NULL), MPI_Session_init, info, handler, &new);
+    let_signals();
     if (!rc && !(rc = remember(new))) rc = take_up(new);
     return finish_with(&frame, rc, rc ? NULL : watched(new_handle(self, &new)));
 }

@@ -4,6 +4,7 @@
 #define _GNU_SOURCE
 #include "core.h"
 #include <sched.h>
+#include <signal.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -12,6 +13,31 @@ volatile int ending;
 static __thread int patient __attribute__((tls_model("initial-exec")));    /* this thread may wait for long, and sleeps then */
 
 void set_patience(int yes) { patient = yes; }
+
+/* A thread begins with the signal mask of who starts it. Signals are for Python's main thread: if one of ours or of the MPI library
+ * took them, Python's handler would run there, and the main thread, asleep or in a loop, might not see that for ever. Faults stay with
+ * who makes them, and the signal that asks for a stack is answered by any thread. */
+static __thread sigset_t mask __attribute__((tls_model("initial-exec")));
+
+void hold_signals(void)
+{
+    static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS};
+    sigset_t held;
+    sigemptyset(&held);
+    for (int signum = 1; signum < 32; signum++) sigaddset(&held, signum);
+    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) sigdelset(&held, faults[i]);
+    pthread_sigmask(SIG_BLOCK, &held, &mask);
+}
+
+void let_signals(void) { pthread_sigmask(SIG_SETMASK, &mask, NULL); }
+
+int start_thread(pthread_t *thread, void *(*function)(void *), void *argument)
+{
+    hold_signals();
+    int error = pthread_create(thread, NULL, function, argument);
+    let_signals();
+    return error;
+}
 
 enum { EAGER = 16384 };                 /* bytes that every library sends without waiting for the receiver */
 enum { TURNS = 64 };                    /* between two looks at the clock */

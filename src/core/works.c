@@ -1,7 +1,6 @@
 /* Works: what goes on over several calls of MPI, advanced by everybody who waits. */
 #define _GNU_SOURCE
 #include "core.h"
-#include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <time.h>
@@ -379,7 +378,7 @@ void watch_over(int operation)
     lock_works();
     if (!watching) {                                    /* it runs as long as it sees this */
         watching = WATCHING;
-        if (pthread_create(&watcher, NULL, watch, NULL)) watching = NO_WATCHER;
+        if (start_thread(&watcher, watch, NULL)) watching = NO_WATCHER;
     }
     unlock_works();
 }

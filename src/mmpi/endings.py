@@ -102,7 +102,7 @@ def _say_once(text: str) -> None:
             sys.stderr.flush()
         except OSError:
             pass
-        time.sleep(0.5)
+        time.sleep(1)
 
 
 _installed = False
