@@ -113,7 +113,7 @@ def test_one_job_for_a_module_and_n(run):
     assert len(set(run.lines("pids"))) == 3
 
 
-@pytest.mark.parametrize("share", ["module", "session"])
+@pytest.mark.parametrize("share", [pytest.param("module", marks=pytest.mark.slow), "session"])
 def test_modules_that_share_jobs(run, share):
     """A crash costs a shared job too, and what comes after it in other modules runs in a fresh one."""
     run.pytester.makeini(f"[pytest]\nmmpi_share = {share}")
