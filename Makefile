@@ -10,6 +10,8 @@ ENV = .venv$(if $(filter-out mpich,$(MPI)),-$(MPI))
 RUN = $(ENV)/bin/python
 PIP = $(RUN) -m pip --disable-pip-version-check --quiet
 BUILD = --no-build-isolation -Cbuild-dir=build/py
+# Build the package with other options of meson into build/NAME/site, to be found before the one that is installed: NAME, options.
+beside = $(PIP) install --no-build-isolation -Cbuild-dir=build/$(1) $(patsubst %,-Csetup-args=-D%,$(2) b_lto=false) --no-deps --upgrade --target build/$(1)/site .
 # Folders count too: their time changes when a file in them goes away.
 SOURCES := $(shell find src -name __pycache__ -prune -o -print) meson.build pyproject.toml
 
@@ -60,12 +62,11 @@ test-slurm: $(ENV)/.test        ## run the tests for Slurm in one of a single no
 	MMPI_REQUIRE=slurm checks/slurm.sh $(RUN) -m pytest tests/test_slurm.py
 
 test-asan: $(ENV)/.test         ## run the memory tests on a core built with the address and undefined-behaviour sanitizers
-	$(PIP) install $(ASAN_BUILD) --no-deps --upgrade --target build/asan/site .
+	$(call beside,asan,$(ASAN_BUILD))
 	PYTHONPATH=$(CURDIR)/build/asan/site sh checks/asan.sh $(RUN) -m pytest -m "not slow" $(PYTEST) $(if $(filter-out tests,$(TESTS)),$(TESTS),$(ASAN_TESTS))
 
 mutants: $(ENV)/.test           ## break one thing after the other in a copy of the package: a test must notice each; about 4 minutes
-	$(PIP) install --no-build-isolation -Cbuild-dir=build/mutants -Csetup-args=-Dmutants=true -Csetup-args=-Dbuildtype=debug -Csetup-args=-Db_lto=false \
-	  --no-deps --upgrade --target build/mutants/site .
+	$(call beside,mutants,mutants=true buildtype=debug)
 	$(RUN) checks/mutants.py build/mutants/site $(MUTANTS)
 
 suite: $(ENV)/.test ## run mpi4py's own tests against us: MPI=openmpi, NP="1 2 3", MODULES="win io"
@@ -81,8 +82,7 @@ COMPANIONS = test_package test_doc test_mpiapi
 
 # Where memory is handled: buffers and who owns them, misuse, requests dropped and cancelled.
 ASAN_TESTS = $(addprefix tests/test_,buffers.py guards.py lifetime.py misuse.py objects_fuzz.py objects_p2p.py objects_requests.py requests.py)
-ASAN_BUILD = --no-build-isolation -Cbuild-dir=build/asan -Csetup-args=-Dfamilies=mpich -Csetup-args=-Dbuildtype=debugoptimized -Csetup-args=-Db_lto=false \
-  -Csetup-args=-Db_sanitize=address,undefined -Csetup-args=-Dc_args=-fno-sanitize-recover=undefined -Csetup-args=-Db_lundef=false
+ASAN_BUILD = families=mpich buildtype=debugoptimized b_sanitize=address,undefined c_args=-fno-sanitize-recover=undefined b_lundef=false
 
 lint: $(ENV)/.lint  ## C without a warning, ruff, mypy, formatting, derived files
 	test -f build/lint/build.ninja || meson setup build/lint -Dbuildtype=plain -Doptimization=1 -Db_lto=false -Dwerror=true >/dev/null

@@ -9,6 +9,7 @@ import pytest
 import mmpi
 from alike import CannotTravel, same
 from mmpi import MPI
+from things import THINGS
 
 pytestmark = pytest.mark.mmpi(n=[1, 2, 3, 5])
 
@@ -145,18 +146,9 @@ def test_without_a_topology_there_are_no_neighbors():
 
 # --- objects ------------------------------------------------------------------------------------------------
 
-SMALL = {
-    "None": lambda key: None,
-    "int": lambda key: key,
-    "text": lambda key: f"räng {key}",
-    "dict": lambda key: {"key": [key, (1.5,)]},
-}
-LARGE = {"300 KiB": lambda key: np.arange(40000.0) + key, "pickle": lambda key: [(key, str(i)) for i in range(2000)]}
-
-
-@pytest.fixture(params=[*SMALL, *LARGE])
+@pytest.fixture(params=THINGS)
 def thing(request):
-    return (SMALL | LARGE)[request.param]
+    return THINGS[request.param]
 
 
 def now(comm, name, *args):

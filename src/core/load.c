@@ -8,6 +8,7 @@
 #include <link.h>
 #include <stdlib.h>
 #include <string.h>
+#include "family.h"
 
 enum { TEXT = 8193 };                      /* the largest MPI_MAX_LIBRARY_VERSION_STRING of all ABIs, and a final 0 */
 
@@ -75,22 +76,13 @@ static int library_text(void *scope, char *text)
     return get && !get(text, &length);
 }
 
-/* "std", "mpich", "openmpi", or NULL. Native libraries of MPICH 5 offer MPI_Abi_get_version too, and answer -1. */
-static const char *family_of(void *handle)
-{
-    int (*abi)(int *, int *) = NULL, major = -1, minor = -1;
-    *(void **)&abi = dlsym(handle, "MPI_Abi_get_version");
-    if (abi && !abi(&major, &minor) && major > 0) return "std";
-    if (dlsym(handle, "ompi_mpi_comm_world")) return "openmpi";
-    return dlsym(handle, "MPIR_Dup_fn") ? "mpich" : NULL;
-}
-
 /* (family or None, path) of this opened library, or NULL with ImportError if it cannot be used. */
 static PyObject *describe(void *handle, const char *asked)
 {
     char text[TEXT];
     Dl_info other;
-    const char *family, *path = path_of_mpi(handle);
+    static const char *const names[FAMILIES] = {"std", "mpich", "openmpi"};
+    const char *path = path_of_mpi(handle);
     if (!path) return PyErr_Format(PyExc_ImportError, "%s is not an MPI library: it defines no PMPI_Init", asked);
     void *visible = dlsym(RTLD_DEFAULT, "PMPI_Init");
     if (visible != dlsym(handle, "PMPI_Init")) {
@@ -98,12 +90,12 @@ static PyObject *describe(void *handle, const char *asked)
         return PyErr_Format(PyExc_ImportError, "%s is already in this process and would hide %s: two MPI libraries",
                             other.dli_fname, path);
     }
-    family = family_of(handle);
-    if (family && !strcmp(family, "std") && library_text(handle, text) && !strncmp(text, "Intel(R) MPI Library", 20))
+    const int family = family_of(dlsym, handle);
+    if (family == STD && library_text(handle, text) && !strncmp(text, "Intel(R) MPI Library", 20))
         return PyErr_Format(PyExc_ImportError, "%s is Intel's, whose constants differ from the standard ABI: "
                             "use the libmpi.so.12 beside it", path);
     PyObject *real = PyUnicode_DecodeFSDefault(path);
-    return real ? Py_BuildValue("zN", family, real) : NULL;
+    return real ? Py_BuildValue("zN", family == NO_FAMILY ? NULL : names[family], real) : NULL;
 }
 
 static PyObject *load(PyObject *module, PyObject *arg)

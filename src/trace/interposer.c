@@ -229,7 +229,7 @@ static int leave(Watch *w, int rc)
     {                                                                                                     \
         Arg v[] = {VALUES_##n};                                                                           \
         Watch w;                                                                                          \
-        enter(&w, ROW_##name, IN_C, v);                                                                      \
+        enter(&w, ROW_##name, IN_C, v);                                                                   \
         return leave(&w, ((int (*)(TYPES(n)))w.real)(PASSED_##n));                                        \
     }
 /* nerror: which argument is the error; in mpi_f08 it may be missing */

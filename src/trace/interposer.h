@@ -36,7 +36,6 @@ typedef struct {                        /* a call under way */
 } Watch;
 
 /* library.c: the program's MPI library */
-enum { STD, MPICH, OPENMPI, FAMILIES, NO_FAMILY = -1 };
 enum { COMM, REQUEST, MESSAGE, WIN, FILE_, TYPE, CLASSES };     /* of handles */
 typedef struct {
     int family, status_ints, source_at, tag_at;         /* of a status: size, and where */

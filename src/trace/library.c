@@ -1,6 +1,7 @@
 /* What the program's MPI library is like: its functions, handles, constants and statuses (interposer.h). */
 #define _GNU_SOURCE
 #include "interposer.h"
+#include "../core/family.h"
 #include <dlfcn.h>
 #include <link.h>
 #include <stdlib.h>
@@ -76,13 +77,6 @@ static Arg object(const char *name)
     return library.family == STD ? objects[i].std : library.family == MPICH ? objects[i].mpich : (Arg)find_data(objects[i].symbol);
 }
 
-static int family_of(void)
-{
-    int major = -1, minor = -1;
-    if (!library_says("MPI_Abi_get_version", (Arg)&major, (Arg)&minor) && major > 0) return STD;
-    return find_data("ompi_mpi_comm_world") ? OPENMPI : find("MPIR_Dup_fn") ? MPICH : NO_FAMILY;
-}
-
 static int (*type_size)(Arg, Arg), (*get_count)(Arg, Arg, Arg), (*test_cancelled)(Arg, Arg);
 static Function from_fortran[CLASSES];
 enum { SENTINELS = 3 };                 /* addresses that mean something in Fortran; of those of mpif.h some are told by pointers, which a start of Fortran sets */
@@ -103,7 +97,7 @@ const char *settle_library(void)
     static const char *const mpich_names[SENTINELS] = {"MPIR_F08_MPI_STATUS_IGNORE_OBJ", "MPIR_F08_MPI_STATUSES_IGNORE_OBJ", "MPIR_F08_MPI_IN_PLACE"};
     static const char *const openmpi_names[SENTINELS] = {"mpi_fortran_status_ignore_", "mpi_fortran_statuses_ignore_", "mpi_fortran_in_place_"};
     const char *missing = NULL;
-    library.family = family_of();
+    library.family = family_of(find_behind, RTLD_DEFAULT);
     if (library.family == NO_FAMILY) return "its ABI is none of MPICH, Open MPI or the standard";
     library.status_ints = INT_OF(F_STATUS_SIZE);
     library.source_at = INT_OF(F_SOURCE);

@@ -10,6 +10,7 @@ import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from . import foreground, hosts, programs
 from .errors import LaunchError
@@ -149,14 +150,6 @@ class PartOptions:
     env: dict[str, str] = field(default_factory=dict)
 
 
-OF_PART = ("-n", "--env")
-FLAGS = {"-v": "verbose", "--verbose": "verbose", "--explain": "explain", "-h": "help", "--help": "help"}
-FLAGS |= {"--tag": "tag", "--collapse": "collapse", "--as-mpi4py": "as_mpi4py"}
-FLAGS |= {"--trace-all": "trace_all", "--trace-overwrite": "trace_overwrite"}
-WITH_VALUE = ("--timeout", "--hang-timeout", "--grace", "--wait", "--hosts", "--hostfile", "--agent", "--only", "--output", "--trace")
-ALL = (*OF_PART, *FLAGS, *WITH_VALUE)
-
-
 def read_options(command: Command, part: PartOptions, words: list[str], index: int) -> list[str]:
     """Take the options from the front of a part; return its program and arguments."""
     words = list(words)
@@ -210,28 +203,9 @@ def read_value(command: Command, part: PartOptions, name: str, value: str) -> No
                 hint=f"{value} mmpi run ..." if variable in ("MMPI_LIBMPI", "MMPI_TRACE") else "`mmpi run` sets it",
             )
         part.env[variable] = content
-    elif name == "--timeout":
-        command.timeout = seconds(value, name)
-    elif name == "--hang-timeout":
-        command.hang_timeout = seconds(value, name)
-    elif name == "--grace":
-        command.grace = seconds(value, name)
-    elif name == "--wait":
-        if value not in WAITS:
-            raise LaunchError(f"--wait {value}: one of {', '.join(WAITS)} is needed")
-        command.wait = value
-    elif name == "--only":
-        command.only = ranks(value)
-    elif name == "--output":
-        command.output = value
-    elif name == "--trace":
-        command.trace = value
-    elif name == "--hosts":
-        command.hosts = hosts.parse(value)
-    elif name == "--hostfile":
-        command.hosts = hosts.read(value)
-    elif name == "--agent":
-        command.agent = value
+    else:
+        attribute, read = WITH_VALUE[name]
+        setattr(command, attribute, read(value, name))
 
 
 def positive(text: str, what: str) -> int:
@@ -239,6 +213,18 @@ def positive(text: str, what: str) -> int:
     if not (text.isascii() and text.isdecimal() and 0 < int(text) < 2**31):
         raise LaunchError(f"{what} {text}: a whole number from 1 on is needed")
     return int(text)
+
+
+def waiting(text: str, name: str) -> str:
+    """A way to wait."""
+    if text not in WAITS:
+        raise LaunchError(f"{name} {text}: one of {', '.join(WAITS)} is needed")
+    return text
+
+
+def as_it_is(text: str, name: str) -> str:
+    """Any text."""
+    return text
 
 
 def ranks(text: str) -> frozenset[int]:
@@ -261,6 +247,25 @@ def seconds(text: str, name: str) -> float:
     if not (value > 0 and math.isfinite(value)):
         raise LaunchError(f"{name} {text}: a number of seconds above 0 is needed")
     return value
+
+
+OF_PART = ("-n", "--env")
+FLAGS = {"-v": "verbose", "--verbose": "verbose", "--explain": "explain", "-h": "help", "--help": "help"}
+FLAGS |= {"--tag": "tag", "--collapse": "collapse", "--as-mpi4py": "as_mpi4py"}
+FLAGS |= {"--trace-all": "trace_all", "--trace-overwrite": "trace_overwrite"}
+WITH_VALUE: dict[str, tuple[str, Callable[[str, str], Any]]] = {  # what it sets, and what reads it
+    "--timeout": ("timeout", seconds),
+    "--hang-timeout": ("hang_timeout", seconds),
+    "--grace": ("grace", seconds),
+    "--wait": ("wait", waiting),
+    "--hosts": ("hosts", lambda text, _: hosts.parse(text)),
+    "--hostfile": ("hosts", lambda text, _: hosts.read(text)),
+    "--agent": ("agent", as_it_is),
+    "--only": ("only", lambda text, _: ranks(text)),
+    "--output": ("output", as_it_is),
+    "--trace": ("trace", as_it_is),
+}
+ALL = (*OF_PART, *FLAGS, *WITH_VALUE)
 
 
 def main(argv: Sequence[str]) -> int:
