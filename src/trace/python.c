@@ -7,6 +7,7 @@
 #include "../core/flight.h"
 #include "recorder.h"
 
+#define RARE __attribute__((noinline, cold))    /* so that it does not make the way of each call longer */
 #define SLOT(id, function) {id, (void *)(uintptr_t)(function)}      /* ISO C knows no function pointer in a void * */
 #define METHOD(name, function, flags, doc) {name, (PyCFunction)(void (*)(void))function, flags, doc}
 
@@ -25,8 +26,8 @@ static char own_folder[4096];
 
 static size_t place_of(const Site *table, size_t size, PyObject *code, int at)
 {
-    size_t i = ((uintptr_t)code >> 4) * 31 + (size_t)at * 0x9E3779B1u;
-    for (i ^= i >> 15;; i++) {
+    size_t i = ((uintptr_t)code >> 4) + (size_t)at * 37;        /* quick, for each call waits for it */
+    for (i ^= i >> 11;; i++) {
         const Site *s = &table[i & (size - 1)];
         if (!s->code || (s->code == code && s->at == at)) return i & (size - 1);
     }
@@ -81,18 +82,23 @@ static Site *entry_of(PyObject *code, int at)   /* a new one if need be; NULL wi
     return s;
 }
 
-/* The site of an instruction, which is that of its line: the condition of a loop, say, is compiled twice. */
-static const Site *site_of(PyFrameObject *frame)
+/* The site of an instruction that this recording has not met yet: that of its line, since the condition of a loop, say, is compiled twice. */
+static RARE const Site *new_site(PyFrameObject *frame, PyObject *code)
+{
+    Site *line = entry_of(code, -PyFrame_GetLineNumber(frame));
+    if (line && line->session != session) describe_line(line);
+    if (!line || !PyFrame_GetLasti) return line;
+    const Site known = *line;
+    Site *s = entry_of(code, PyFrame_GetLasti(frame));         /* the table may have grown */
+    if (s) { s->id = known.id; s->session = known.session; }
+    return s;
+}
+
+static inline const Site *site_of(PyFrameObject *frame)
 {
     PyObject *code = (PyObject *)PyFrame_GetCode(frame);
-    Site *s = PyFrame_GetLasti ? entry_of(code, PyFrame_GetLasti(frame)) : NULL;
-    if (!s || s->session != session) {
-        Site *line = entry_of(code, -PyFrame_GetLineNumber(frame));
-        if (line && line->session != session) describe_line(line);
-        const Site known = line ? *line : (Site){NULL, 0, 0, 0};
-        s = PyFrame_GetLasti ? entry_of(code, PyFrame_GetLasti(frame)) : line;          /* the table may have grown */
-        if (s) { s->id = known.id; s->session = known.session; }
-    }
+    const Site *s = room && PyFrame_GetLasti ? &sites[place_of(sites, room, code, PyFrame_GetLasti(frame))] : NULL;
+    if (!s || !s->code || s->session != session) s = new_site(frame, code);
     Py_DECREF(code);
     return s;
 }
@@ -134,10 +140,19 @@ static Described describe_comm(const Known *known)
     return (Described){{known->rank, known->size, known->remote_size, world ? 0 : known->leader}, world && !*known->name ? "MPI_COMM_WORLD" : known->name};
 }
 
+/* the latest communicators; asking the recorder takes longer */
+static struct { uint64_t id; int session, number; } told_comms[16];
+
 static int comm_of(const Known *known)
 {
+    const uint64_t id = known->id;
+    const size_t i = id % 16;
+    if (told_comms[i].id == id && told_comms[i].session == session) return told_comms[i].number;
     const Described d = describe_comm(known);
-    return mmpi_trace_comm(known->id, known->parent, d.numbers, d.name);
+    const int number = mmpi_trace_comm(id, known->parent, d.numbers, d.name);
+    told_comms[i].id = id;
+    told_comms[i].session = session;
+    return told_comms[i].number = number;
 }
 
 static uint64_t on_enter(const Call *call, const Known *known, int how)

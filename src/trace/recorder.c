@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#define RARE __attribute__((noinline, cold))    /* so that it does not make the way of each call longer */
 #define LOW(n) ((UINT64_C(1) << (n)) - 1)
 #define EACH_STREAM(s) for (Stream *s = __atomic_load_n(&streams, __ATOMIC_ACQUIRE); s; s = s->older)
 enum { DEPTH = 64, CACHE = 8, STRINGS = 1 << 16, COMMS = 1 << 16, USER = FIRST_EXTENSION - FIRST_USER, TEXT = 240 };
@@ -374,7 +375,7 @@ static int begin_segment(Stream *s, uint64_t k)
 }
 
 /* the next segment; -1: there is no room for one, and the record is counted as lost */
-static int turn(Stream *s)
+static RARE int turn(Stream *s)
 {
     pthread_mutex_lock(&s->preparing);
     int error = begin_segment(s, s->stop / SEGMENT_RECORDS), first = error && !s->full;
@@ -471,7 +472,7 @@ static int map_stream(Stream *s)
 }
 
 /* The stream of this thread, which has none in this session yet. Without a file, it is one that is closed. */
-static Stream *new_stream(void)
+static RARE Stream *new_stream(void)
 {
     Stream *s = calloc(1, sizeof *s), *old = pthread_getspecific(key);
     if (!s) return NULL;
@@ -566,6 +567,12 @@ static void nest(Stream *s, uint64_t number, const Record *call, int kind, uint6
     extend(s, number, MORE_NESTED, (lasts > LOW(40) ? LOW(40) : lasts) | (uint64_t)kind << 40, (uint64_t)bytes, (int)(uint32_t)(after > LOW(32) ? LOW(32) : after), 0);
 }
 
+static RARE void enter_more(Stream *s, uint64_t number, const Record *r, int64_t bytes)
+{
+    if (bytes >= (int64_t)LOW(40)) extend(s, number, MORE_WIDE, 0, (uint64_t)bytes, -1, 0);
+    if (s->is_packed) { s->is_packed = 0; nest(s, number, r, NESTED_PICKLE, s->packed_at, s->packed_for, s->packed); }
+}
+
 uint64_t mmpi_trace_enter(const TraceCall *c)
 {
     Stream *s = stream();
@@ -574,8 +581,7 @@ uint64_t mmpi_trace_enter(const TraceCall *c)
     uint64_t index = s->next, number = number_of(s, index);
     if (s->depth < DEPTH) s->open[s->depth++] = (Open){index, c->operation, c->waits, c->both, c->from, c->from_tag, c->from_flags};
     write_record(s, r, s->is_packed ? s->packed_at : ticks(), peer_bits(c->peer), moves_bits(c->bytes, c->comm, c->flags | RECORD_OPEN), what_bits(c->operation, c->site, c->tag));
-    if (c->bytes >= (int64_t)LOW(40)) extend(s, number, MORE_WIDE, 0, (uint64_t)c->bytes, -1, 0);
-    if (s->is_packed) { s->is_packed = 0; nest(s, number, r, NESTED_PICKLE, s->packed_at, s->packed_for, s->packed); }
+    if (s->is_packed || c->bytes >= (int64_t)LOW(40)) enter_more(s, number, r, c->bytes);
     return number;
 }
 
@@ -590,7 +596,7 @@ static const Open *close_open(Stream *s, uint64_t index)
 }
 
 /* Another poll in vain at the same place adds to the record of those before. */
-static int add_poll(Stream *s, Record *r, uint64_t index, uint64_t lasts)
+static RARE int add_poll(Stream *s, Record *r, uint64_t index, uint64_t lasts)
 {
     if (s->next != index + 1) return 0;
     Record *before = s->poll && s->poll + 1 == index ? r - 1 : NULL;
@@ -609,7 +615,7 @@ static int add_poll(Stream *s, Record *r, uint64_t index, uint64_t lasts)
     return 1;
 }
 
-static void second_half(Stream *s, uint64_t number, const Open *open, const TraceEnd *end, int comm)
+static RARE void second_half(Stream *s, uint64_t number, const Open *open, const TraceEnd *end, int comm)
 {
     int peer = end->known ? end->peer : open->from, tag = end->known ? end->tag : open->from_tag;
     extend(s, number, MORE_SECOND, peer_bits(peer), moves_bits(end->known ? end->bytes : -1, comm, open->from_flags), tag, (int)open->from_flags);
