@@ -372,6 +372,88 @@ def test_ranks_of_the_job(program):
     assert failed.returncode == 1 and "KeyError: 1" in failed.stderr
 
 
+@on_workers
+def test_who_waits_alone_gets_all_that_others_get(executor):
+    """Answers that a waiting thread receives itself: results, errors, callbacks; beside other threads that submit."""
+    seen = []
+    for i in range(100):
+        future = executor.submit(give, i)
+        future.add_done_callback(seen.append)
+        assert future.result() == i and seen.pop() is future
+    assert isinstance(executor.submit(fail, KeyError, 1).exception(), KeyError)
+    with pytest.raises(ZeroDivisionError):
+        executor.submit(give, NoUnpickle()).result()
+    assert executor.submit(abs, -1).result(timeout=60) == 1
+    results = []
+    threads = [threading.Thread(target=lambda k=k: results.extend(executor.submit(give, k + i).result() for i in range(50))) for k in (0, 100)]
+    for thread in threads:
+        thread.start()
+    mine = [executor.submit(give, -i).result() for i in range(50)]
+    for thread in threads:
+        thread.join()
+    assert mine == [-i for i in range(50)] and sorted(results) == [*range(50), *range(100, 150)]
+
+
+INTERRUPTED = """
+import random, signal, sys, time
+from mmpi.futures import MPIPoolExecutor
+
+class Late(Exception): pass
+
+def raise_in_attend(signum, frame):
+    if not armed: return
+    names = []
+    while frame:
+        names.append((frame.f_code.co_name, frame.f_code.co_filename))
+        frame = frame.f_back
+    if any(name == "attend" for name, _ in names) and not any("concurrent" in file or "threading" in file for _, file in names):
+        raise Late
+    signal.setitimer(signal.ITIMER_REAL, 1e-3)
+
+armed = False
+if __name__ == "__main__":
+    random.seed(1)
+    signal.signal(signal.SIGALRM, raise_in_attend)
+    late = 0
+    with MPIPoolExecutor() as executor:
+        executor.submit(abs, 1).result()
+        for i in range(400):
+            future = executor.submit(abs if i % 4 else time.sleep, -i if i % 4 else 0.002)
+            armed = True
+            signal.setitimer(signal.ITIMER_REAL, random.uniform(1e-6, 2e-4))
+            try:
+                future.result()
+            except Late:
+                late += 1
+            armed = False
+            assert future.result(timeout=20) == (i if i % 4 else None)
+        assert executor.submit(abs, -5).result() == 5
+    print(late > 20)
+"""
+
+
+def test_an_interrupted_wait_loses_nothing(tmp_path):
+    path = tmp_path / "interrupted.py"
+    path.write_text(INTERRUPTED)
+    assert lines(run(sys.executable, "-m", "mmpi", "run", "-n", "2", "-m", "mmpi.futures", str(path))) == ["True"]
+
+
+def test_a_service_that_has_no_name_has_the_default():
+    code = """
+    from mmpi import MPI
+    from mmpi.futures import BrokenExecutor, MPIPoolExecutor
+    def lookup(name, info):
+        raise LookupError(name)
+    MPI.Lookup_name = lookup
+    for service in None, "mine":
+        try:
+            MPIPoolExecutor(service=service).submit(abs, 1).result()
+        except BrokenExecutor as error:
+            print(error)
+    """
+    assert [line.split()[-1] for line in lines(serial(code))] == ["mine", "mmpi-futures"]
+
+
 @pytest.mark.slow
 def test_pools_that_cannot_start(tmp_path):
     wrong = """

@@ -110,18 +110,21 @@ typedef struct {                        /* what is known of an object: count and
     char format[24];
 } Memory;
 
-static PyTypeObject *array_class;       /* numpy.ndarray, once somebody has imported it */
-
-int is_array(PyObject *object)
+PyTypeObject *class_of(Imported *wanted)
 {
-    PyTypeObject *type = Py_TYPE(object);
-    if (array_class || type == &PyByteArray_Type || type == &PyBytes_Type) return type == array_class;
-    PyObject *numpy = PyDict_GetItemString(PyImport_GetModuleDict(), "numpy");
-    if (numpy && !(array_class = (PyTypeObject *)PyObject_GetAttrString(numpy, "ndarray"))) PyErr_Clear();
-    return type == array_class;
+    if (wanted->class) return wanted->class;
+    if (!wanted->key) wanted->key = PyUnicode_InternFromString(wanted->module);
+    PyObject *module = wanted->key ? PyDict_GetItemWithError(PyImport_GetModuleDict(), wanted->key) : NULL;
+    wanted->class = module ? (PyTypeObject *)PyObject_GetAttrString(module, wanted->name) : NULL;
+    if (!wanted->class) PyErr_Clear();
+    return wanted->class;
 }
 
-static int is_subarray(PyObject *object) { return array_class && PyObject_TypeCheck(object, array_class); }
+static Imported ndarray = {"numpy", "ndarray", NULL, NULL};
+
+int is_array(PyObject *object) { return Py_TYPE(object) == class_of(&ndarray); }
+
+static int is_subarray(PyObject *object) { return ndarray.class && PyObject_TypeCheck(object, ndarray.class); }
 
 /* 1 if the array can be used in place, 0 if the buffer protocol has to look at it */
 static int in_place(Frame *frame, PyObject *object, int access, Memory *m)

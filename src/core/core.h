@@ -323,6 +323,8 @@ int end_memory(PyObject *);              /* whose memory is about to go; BufferE
 typedef struct { PyObject_HEAD char *data; int nd; Py_ssize_t *shape, *strides; PyObject *base, *descr; int flags; } Array;
 typedef struct { PyObject_HEAD PyObject *type; char kind, code, order, unused; int type_num; } Descr;
 enum { ONE_SEGMENT = 1 | 2, ALIGNED = 0x100, WRITEABLE = 0x400 };
+typedef struct { const char *module, *name; PyObject *key; PyTypeObject *class; } Imported;
+PyTypeObject *class_of(Imported *);     /* a class of a module that we do not import: NULL until somebody has */
 int is_array(PyObject *);               /* exactly numpy.ndarray, once somebody has imported it */
 
 /* --- what an argument means: converters (args.c) ---------------------------------------------------------- */

@@ -1,7 +1,8 @@
 /* Collectives of objects: slots travel, and what does not fit them follows point-to-point.
  *
  * Among many ranks slots go by one nonblocking collective. Few send them to each other, on a hidden duplicate of the
- * communicator: that takes a third of the time, and one step where a collective takes several.
+ * communicator: that takes a third of the time, and one step where a collective takes several. A broadcast goes along a tree
+ * there: its root is done at once, and who receives does not wait for more than one message.
  *
  * A slot says how long an object's first message is and holds it; or says that its rank failed, and why. So all ranks
  * learn of an error by what moves small objects, and none goes on to wait for what never comes.
@@ -25,7 +26,7 @@ enum { BCAST, GATHER, SCATTER, ALLGATHER, ALLTOALL, BARRIER, ITEMS, NEAR, NEARBY
 enum { ALL_OF_THEM = -1, NOBODY = -2 }; /* to whom objects go, and from whom they come, unless it is one rank */
 enum { NUMBERS = 1 << 14 };             /* of collectives that are told apart */
 enum { FEW = 4, REPEATEDLY = 4 };       /* ranks; collectives until the duplicate is made for them */
-enum { SLOTTED, AWAITING, DIRECT, WANTING, HIDDEN, MOVING, FORWARDING, COMBINING, AGREEING };  /* WANTING: the caller has to make the duplicate */
+enum { SLOTTED, AWAITING, DIRECT, PASSING, WANTING, HIDDEN, MOVING, FORWARDING, COMBINING, AGREEING };  /* WANTING: the caller has to make the duplicate */
 
 typedef struct {
     Work work;
@@ -280,10 +281,52 @@ static int exchange_with_neighbors(Exchange *e)
     return rc;
 }
 
+/* The ranks of a binomial tree around the root: from whom a broadcast comes, and to whom it goes on. Slots of few ranks: all from the root. */
+static int parent(const Exchange *e, int flat)
+{
+    int me = (e->rank - e->root + e->size) % e->size;
+    return flat ? e->root : ((me & (me - 1)) + e->root) % e->size;
+}
+
+static int child(const Exchange *e, int flat, int i)    /* -1: no more; the largest subtree first */
+{
+    int me = (e->rank - e->root + e->size) % e->size, mask = 1, n = 0;
+    if (flat) return me || i + 1 >= e->size ? -1 : (i + 1 + e->root) % e->size;
+    while (mask < e->size && !(me & mask)) mask <<= 1;
+    for (mask >>= 1; mask; mask >>= 1)
+        if (me + mask < e->size && n++ == i) return (me + mask + e->root) % e->size;
+    return -1;
+}
+
+/* the broadcast's slot, which is here now, to the children */
+static int pass_on(Exchange *e)
+{
+    const int flat = e->size <= FEW;
+    int children = 0, rc;
+    while (child(e, flat, children) >= 0) children++;
+    rc = more_requests(e, children);
+    for (int i = 0; i < children && !rc; i++)
+        rc = MPI_Isend(e->incoming, (int)offsetof(Slot, data) + e->incoming->length, MPI_BYTE, child(e, flat, i), e->tag, e->work.context->hidden, &e->work.requests[i]);
+    e->work.nrequests = children;
+    e->stage = PASSING;
+    return rc;
+}
+
+static int send_down(Exchange *e)
+{
+    if (e->rank == e->root) *e->incoming = *e->outgoing;
+    if (e->rank == e->root) return pass_on(e);
+    int rc = more_requests(e, 1);
+    e->work.nrequests = 1;
+    e->stage = DIRECT;
+    return rc ? rc : MPI_Irecv(e->incoming, sizeof(Slot), MPI_BYTE, parent(e, e->size <= FEW), e->tag, e->work.context->hidden, e->work.requests);
+}
+
 /* to each other, without a collective */
 static int send_slots(Exchange *e)
 {
     if (e->neighbors) return exchange_with_neighbors(e);
+    if (e->kind == BCAST) return send_down(e);
     const MPI_Comm comm = e->work.context->hidden;
     int rc = more_requests(e, 2 * (e->size - 1));
     MPI_Request *request = e->work.requests;
@@ -322,7 +365,7 @@ static int start_exchange(Exchange *e)
     Context *context = e->work.context;
     const uint64_t before = context->exchanges++;
     int rc = e->neighbors ? make_hidden(context, e->comm) : 0;
-    const int pending = context->making != MPI_REQUEST_NULL, few = e->neighbors || (e->size > 1 && e->size <= FEW);
+    const int pending = context->making != MPI_REQUEST_NULL, few = e->neighbors || (e->size > 1 && (e->size <= FEW || e->kind == BCAST));
     e->tag = (int)(before % NUMBERS);
     if (rc) return rc;
     if (few && pending) { e->stage = AWAITING; return 0; }
@@ -420,22 +463,6 @@ static int make_room(Exchange *e, int *messages)
     return 0;
 }
 
-/* the ranks of a binomial tree around the root: from whom a broadcast comes, and to whom it goes on */
-static int parent(const Exchange *e)
-{
-    int me = (e->rank - e->root + e->size) % e->size;
-    return ((me & (me - 1)) + e->root) % e->size;
-}
-
-static int child(const Exchange *e, int i)              /* -1: no more; the largest subtree first */
-{
-    int me = (e->rank - e->root + e->size) % e->size, mask = 1, n = 0;
-    while (mask < e->size && !(me & mask)) mask <<= 1;
-    for (mask >>= 1; mask; mask >>= 1)
-        if (me + mask < e->size && n++ == i) return (me + mask + e->root) % e->size;
-    return -1;
-}
-
 /* the broadcast's pieces, which are here now, to the children */
 static int forward(Exchange *e)
 {
@@ -445,9 +472,9 @@ static int forward(Exchange *e)
     Piece *pieces = malloc((size_t)n * sizeof *pieces);
     if (!pieces) return MPI_ERR_NO_MEM;
     for (int i = 0; i < n; i++) pieces[i] = own ? own->pieces[i] : (Piece){e->parts[0][i].data, e->parts[0][i].bytes};
-    while (child(e, children) >= 0) children++;
+    while (child(e, 0, children) >= 0) children++;
     rc = more_requests(e, messages_of(pieces, n) * children);
-    for (int i = 0; i < children && !rc; i++) rc = post_pieces(e, pieces, n, child(e, i), e->tag);
+    for (int i = 0; i < children && !rc; i++) rc = post_pieces(e, pieces, n, child(e, 0, i), e->tag);
     free(pieces);
     e->stage = FORWARDING;
     return rc;
@@ -461,7 +488,7 @@ static int move(Exchange *e)
         if (target(e, i) != NOBODY) messages += messages_of(parcel_for(e, i)->pieces, parcel_for(e, i)->npieces);
     if (!rc) rc = more_requests(e, messages);
     for (int i = 0; i < e->nincoming && !rc; i++)
-        rc = post_parts(e, e->parts[i], e->nparts[i], e->kind == BCAST ? parent(e) : origin(e, i), tag_of(e, i ^ 1));
+        rc = post_parts(e, e->parts[i], e->nparts[i], e->kind == BCAST ? parent(e, 0) : origin(e, i), tag_of(e, i ^ 1));
     for (int i = 0; i < targets(e) && !rc; i++)
         if (target(e, i) != NOBODY) rc = post_pieces(e, parcel_for(e, i)->pieces, parcel_for(e, i)->npieces, target(e, i), tag_of(e, i));
     e->stage = MOVING;
@@ -478,7 +505,12 @@ static int is_duplicated(Exchange *e)
 static int have_slots_come(Exchange *e)
 {
     int done = 0;
-    if (e->stage == DIRECT) return test_requests(&e->work);
+    if (e->stage != SLOTTED) {
+        if (!test_requests(&e->work)) return 0;
+        if (e->work.rc || e->kind != BCAST || e->stage == PASSING) return 1;
+        e->work.rc = pass_on(e);
+        return e->work.rc || test_requests(&e->work);
+    }
     e->work.rc = MPI_Test(&e->first, &done, MPI_STATUS_IGNORE);
     return done || e->work.rc;
 }
@@ -511,7 +543,7 @@ static int advance_exchange(Work *work)
         if (!is_duplicated(e)) return work->rc != 0;
         if ((work->rc = send_slots(e))) return 1;
         /* fall through */
-    case DIRECT: case SLOTTED:
+    case DIRECT: case PASSING: case SLOTTED:
         if (!have_slots_come(e)) return 0;
         if (work->rc || e->size == 1 || is_over(e)) return have_objects_come(e);
         e->stage = context->hidden == MPI_COMM_NULL && context->making == MPI_REQUEST_NULL ? WANTING : HIDDEN;

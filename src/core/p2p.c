@@ -92,7 +92,7 @@ typedef struct { MPI_Request both[2]; MPI_Status statuses[2]; int done, rc; } Pa
 static int test_pair(void *pair)
 {
     Pair *p = pair;
-    p->rc = MPI_Testall(2, p->both, &p->done, p->statuses);
+    p->rc = p->both[1] == MPI_REQUEST_NULL ? MPI_Test(p->both, &p->done, p->statuses) : MPI_Testall(2, p->both, &p->done, p->statuses);
     return p->done || p->rc;
 }
 
@@ -107,7 +107,7 @@ static void abandon(Frame *frame, Pair *p)
     PyErr_Restore(type, value, trace);
 }
 
-/* Irecv and Isend, tested together: like every receive, this may wait without bound */
+/* Irecv and a send, tested together if that may wait, too: like every receive, this may wait without bound */
 static int exchange(Frame *frame, int operation, const Note *note, Pair *p, const Buffer *out, int dest, int sendtag, const Buffer *in, int source, int recvtag, MPI_Comm comm)
 {
     Door door;
@@ -115,7 +115,9 @@ static int exchange(Frame *frame, int operation, const Note *note, Pair *p, cons
     if (rc) return rc;
     *p = (Pair){{MPI_REQUEST_NULL, MPI_REQUEST_NULL}, {empty_status(), empty_status()}, 0, 0};
     rc = PICK_C(MPI_Irecv, in->addr, in->count, in->type, source, recvtag, comm, &p->both[0]);
-    if (!rc && (rc = PICK_C(MPI_Isend, out->addr, out->count, out->type, dest, sendtag, comm, &p->both[1])) != 0) {
+    if (!rc) rc = by_twin(&door, out->bytes) ? PICK_C(MPI_Isend, out->addr, out->count, out->type, dest, sendtag, comm, &p->both[1])
+                                             : PICK_C(MPI_Send, out->addr, out->count, out->type, dest, sendtag, comm);
+    if (rc && p->both[0] != MPI_REQUEST_NULL) {
         MPI_Cancel(&p->both[0]);
         MPI_Wait(&p->both[0], MPI_STATUS_IGNORE);
     }

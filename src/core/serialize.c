@@ -488,14 +488,10 @@ static PyObject *get_array(const char *skeleton, size_t bytes, Part *part)
 
 /* --- bytes, bytearray, str, array.array, memoryview ------------------------------------------------------- */
 
-static PyTypeObject *array_array;       /* once somebody has imported it */
-
 static int is_array_array(PyObject *object)
 {
-    if (array_array) return Py_TYPE(object) == array_array;
-    PyObject *module = PyDict_GetItemString(PyImport_GetModuleDict(), "array");
-    if (module && !(array_array = (PyTypeObject *)PyObject_GetAttrString(module, "array"))) PyErr_Clear();
-    return Py_TYPE(object) == array_array;
+    static Imported array = {"array", "array", NULL, NULL};
+    return Py_TYPE(object) == class_of(&array);
 }
 
 static int describe_items(Frame *frame, Description *d, char kind, const Py_buffer *view, const char *format)

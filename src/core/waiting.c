@@ -41,6 +41,7 @@ int start_thread(pthread_t *thread, void *(*function)(void *), void *argument)
 
 enum { EAGER = 16384 };                 /* bytes that every library sends without waiting for the receiver */
 enum { TURNS = 64 };                    /* between two looks at the clock */
+enum { PATIENT_TURNS = 8 * TURNS };     /* some 100 us, before the first nap */
 #define SECOND INT64_C(1000000000)
 
 static int64_t coarse(void)
@@ -119,10 +120,14 @@ static void let_go(Ring *ring, MPI_Request *request, int kind)
 
 typedef struct { int64_t since, looked; unsigned turns; int nap; } Patience;
 
+/* A probe of MPICH's finds what the one before brought in: two looks between two yields. A thread that is patient yields first, too: what
+ * it waits for may be on its core, and the kernel does not part two that sleep now and then. */
 static void rest(Patience *p)
 {
-    if (patient ? ++p->turns < 2 * TURNS : wait_policy == BLOCK) return;       /* who yields on a crowded host waits for long */
-    if (!patient && (wait_policy == YIELD || !p->since || coarse() - p->since < SECOND || MUTANT(no_naps))) { sched_yield(); return; }
+    if (wait_policy == BLOCK && !patient) return;
+    if (++p->turns % 2) return;
+    int soon = patient ? p->turns < PATIENT_TURNS : wait_policy == YIELD || !p->since || coarse() - p->since < SECOND || MUTANT(no_naps);
+    if (soon) { sched_yield(); return; }
     usleep((useconds_t)(p->nap = p->nap < 20 ? 20 : p->nap < 1000 ? p->nap * 5 / 4 : 1000));
 }
 

@@ -54,7 +54,8 @@ def __getattr__(name: str) -> Any:
         from . import library
 
         try:
-            return getattr(library.load(), _SHORT.get(name, name))
+            globals()[name] = getattr(library.load(), _SHORT.get(name, name))
+            return globals()[name]
         except AttributeError:
             pass
     if name == "Communicator":

@@ -6,6 +6,10 @@ receives answers, gives the worker that sent one the next call, and then settles
 under way. A worker has one call at a time; but while its calls are quick and the queue is long, it gets some ahead, since
 waiting for the next would take longer than making it. A worker whose call took long sends back what it has not begun.
 
+Who waits for the only call under way receives its answer himself (attend), since waking one thread after the other takes
+longer than the message. The pool's thread naps meanwhile. Such a receiver may be the main thread, in which a signal handler may
+raise between any two steps: an answer goes from MPI to the pool's inbox within C, and what follows may be done twice.
+
 A crew may serve several pools, as under `python -m mmpi.futures`. Each has a tag of its own; they share the idle workers,
 which they get by turns, and the lock. Pickling a call may run code that submits another: a thread may take the lock twice.
 """
@@ -21,20 +25,25 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future
-from typing import Any
+from typing import Any, TypeVar
 
 from mmpi import MPI
 
 from . import worker
 from .worker import MAIN_RUN_NAME, QUICK, Back, Failure, RemoteTraceback
 
-__all__ = ["MAIN_RUN_NAME", "Crew", "Pool", "RemoteTraceback", "SharedPool", "ThreadPool", "comm_split", "serialized", "setup_mpi_threads"]
+__all__ = [
+    "MAIN_RUN_NAME", "Crew", "Pool", "PoolFuture", "RemoteTraceback", "SharedPool", "ThreadPool", "comm_split", "serialized",
+    "setup_mpi_threads",
+]  # fmt: skip
 
+T = TypeVar("T")
 Call = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
 Item = tuple["Future[Any]", Call]
 
 _AHEAD = 16  # calls that a worker has at most
 _TAGS = 1 << 14  # of pools that share a crew
+_SOON = 0.1  # seconds; who has just received for himself is expected to do so again
 _open: weakref.WeakSet[Any] = weakref.WeakSet()  # pools whose threads run
 
 SharedPool: Callable[[Any], Pool | ThreadPool] | None = None  # makes pools where all executors share the ranks of the job
@@ -79,7 +88,8 @@ class Crew:
     """The processes at the other end of an intercommunicator, each in worker.serve(), and which of them are idle."""
 
     def __init__(self) -> None:
-        self.changed = threading.Condition(threading.RLock())
+        self.lock = threading.RLock()
+        self.changed = threading.Condition(self.lock)
         self.size = 0
         self.idle: deque[int] = deque()
         self.pools: deque[Pool] = deque()
@@ -251,19 +261,25 @@ class Pool(_Base):
         self._since: dict[int, float] = {}  # when a worker got its call, or sent its last answer
         self._tag = crew.next_tag()
         self._status = MPI.Status()
+        self._receiver: int | None = None  # the thread that receives
+        self._attended = -_SOON  # when a thread had received for itself
+        self._requests: list[MPI.Request] = []  # the receive under way, if that was begun
+        self._inbox: list[Any] = []  # what came, until its call has ended
         setup_mpi_threads()
 
     def submit(self, future: Future[Any], call: Call) -> None:
         """Hand a call to an idle worker, or let it wait for one."""
-        with self.changed:
+        if isinstance(future, PoolFuture):
+            future.pool = self
+        with self.crew.lock:
             self.refuse_if_broken()
-            first = not self._running
+            first, attended = not self._running, self._is_attended()
             if self._ready and self.crew.idle and not self.queue:
                 if future.set_running_or_notify_cancel() and self.hand(self.crew.idle[0], future, call):
                     self.crew.idle.popleft()
             else:
                 self.queue.append((future, call))
-            if first:
+            if first != attended:  # the pool's thread sleeps, or naps, and is needed
                 self.changed.notify_all()
 
     def hand(self, rank: int, future: Future[Any], call: Call) -> bool:
@@ -283,26 +299,35 @@ class Pool(_Base):
         return True
 
     def _receive(self) -> tuple[int, Any]:
-        """The next answer, and the worker that it came from."""
-        comm, status, tag = self.crew.comm, self._status, self._tag
-        try:
-            if serialized.lock is None:
-                answer = comm.recv(None, MPI.ANY_SOURCE, tag, status)
-            else:
-                answer = self._poll()
-        except MPI.Exception:
-            raise
-        except Exception as error:  # it cannot be unpickled
-            answer = _Unreadable(error)
-        return status.Get_source(), answer
+        """The next answer, and the worker that it came from; it stays in the inbox until its call has ended."""
+        inbox, requests = self._inbox, self._requests
+        if not inbox and serialized.lock:
+            inbox.append(self._poll())
+        elif not inbox:
+            if not requests:
+                requests.extend(itertools.starmap(self.crew.comm.irecv, [(None, MPI.ANY_SOURCE, self._tag)]))
+            try:
+                inbox.extend(map(requests[0].wait, [self._status]))
+            except BaseException as error:
+                if isinstance(error, MPI.Exception) or requests[0]:
+                    raise
+                inbox.append(_Unreadable(error))
+        requests.clear()
+        return self._status.Get_source(), inbox[0]
 
     def _poll(self) -> Any:
+        """As recv, for an MPI that does not take calls from several threads at a time."""
         nap = 1e-5
         while True:
             with serialized():
                 message = self.crew.comm.improbe(MPI.ANY_SOURCE, self._tag)
                 if message is not None:
-                    return message.recv(self._status)
+                    try:
+                        return message.recv(self._status)
+                    except MPI.Exception:
+                        raise
+                    except Exception as error:
+                        return _Unreadable(error)
             time.sleep(nap)
             nap = min(nap * 1.5, 1e-3)
 
@@ -343,6 +368,7 @@ class Pool(_Base):
         """Wait for an answer; its worker gets the next call."""
         rank, answer = self._receive()
         with self.changed:
+            self._inbox.clear()
             line = self._running[rank]
             future, call = line.popleft()
             if type(answer) is Back:
@@ -367,23 +393,79 @@ class Pool(_Base):
             return 0
         return max(1, min(_AHEAD, len(self.queue) // (4 * self.size))) if quick else 1
 
+    def attend(self, future: Future[Any]) -> None:
+        """Receive in this thread until `future` is done, if its call is the only one under way and no other thread receives."""
+        me = threading.get_ident()
+        worker.be_patient(True)
+        try:
+            while self._may_receive(me, future):
+                rank, answer = self._receive()
+                if type(answer) is Back:
+                    return
+                self._conclude(rank, answer)
+                self._attended = time.perf_counter()
+        finally:
+            if self._receiver == me:
+                self._receiver = None
+            worker.be_patient(False)
+
+    def _may_receive(self, me: int, future: Future[Any]) -> bool:
+        """If so, this thread is the receiver from now on."""
+        with self.crew.lock:
+            if serialized.lock or self._receiver not in (None, me) or self.queue or len(self._running) != 1:
+                return False
+            (line,) = self._running.values()
+            if not self._ready or len(line) != 1 or line[0][0] is not future:
+                return False
+            self._receiver = me
+        return True
+
+    def _is_attended(self) -> bool:
+        """Does, or soon will, another thread than the pool's receive?"""
+        return self._receiver is not None or time.perf_counter() - self._attended < _SOON
+
+    def _conclude(self, rank: int, answer: Any) -> None:
+        """The only call of a worker has ended, and none waits for it. May be done again, and by another thread."""
+        line = self._running.get(rank)
+        if line and not line[0][0].done():
+            settle(line[0][0], answer)
+        with self.crew.lock:
+            self._running.pop(rank, None)
+            if rank not in self.crew.idle:
+                self.crew.idle += (rank,)  # no call until the inbox is empty, so no signal handler runs in between
+            self._inbox = []
+            if self.closed or any(pool.queue for pool in self.crew.pools):
+                self.changed.notify_all()
+
     def _work(self) -> None:
         while self._wait_for_calls():
-            future, answer = self._take()
-            if type(answer) is not Back:
-                settle(future, answer)
-            del future, answer
+            if self._inbox and type(self._inbox[0]) is not Back:  # an interrupted thread left it
+                self._conclude(*self._receive())
+            else:
+                future, answer = self._take()
+                if type(answer) is not Back:
+                    settle(future, answer)
+                del future, answer
+            self._receiver = None
 
     def _wait_for_calls(self) -> bool:
-        """Is a call under way? If none is and none will be, False."""
+        """Is a call under way, and its answer to be received by this thread? If none is and none will be, False."""
+        napped = False
         with self.changed:
             while True:
                 self.crew.dispatch()
-                if self._running:
+                under_way = bool(self._running or self._inbox)
+                if under_way and self._receiver is None and (napped or not self._is_attended()):
+                    self._receiver = threading.get_ident()
                     return True
-                if self.closed and not self.queue:
+                if self.closed and not self.queue and not under_way:
                     return False
-                self.changed.wait()
+                self.changed.wait(self._nap() if under_way or self._is_attended() else None)
+                napped = under_way
+
+    def _nap(self) -> float:
+        """How long the pool's thread sleeps while another is expected to receive, in seconds."""
+        return min(max((time.perf_counter() - self._attended) / 8, 1e-3), 0.05)
 
     def _end(self) -> None:
         with self.changed:
@@ -396,7 +478,7 @@ class Pool(_Base):
 class _Unreadable:
     """An answer that could not be unpickled."""
 
-    def __init__(self, error: Exception) -> None:
+    def __init__(self, error: BaseException) -> None:
         self.error = error
 
 
@@ -409,6 +491,26 @@ def settle(future: Future[Any], answer: Any) -> None:
         future.set_exception(answer.error)
     else:
         future.set_result(answer)
+
+
+class PoolFuture(Future[T]):
+    """A future of a pool's call. Who waits for it alone receives its answer."""
+
+    pool: Pool | None = None
+
+    def result(self, timeout: float | None = None) -> T:
+        """As that of concurrent.futures."""
+        self._attend(timeout)
+        return super().result(timeout)
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """As that of concurrent.futures."""
+        self._attend(timeout)
+        return super().exception(timeout)
+
+    def _attend(self, timeout: float | None) -> None:
+        if timeout is None and self.pool is not None and not self.done():
+            self.pool.attend(self)
 
 
 class ThreadPool(_Base):

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
+
+from ._core import PoolFuture
 
 T = TypeVar("T")
 
@@ -32,7 +34,7 @@ def catch(future: Future[Any], on_failure: Callable[[BaseException], Any] | None
     return then(future, None, on_failure or (lambda _: None))
 
 
-class ThenableFuture(Future[T], Generic[T]):
+class ThenableFuture(PoolFuture[T]):
     """A future with the methods `then` and `catch`."""
 
     def then(

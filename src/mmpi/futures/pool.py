@@ -32,12 +32,12 @@ class MPIPoolExecutor(Executor):
     Its workers are started by the first call, or by bootup(): `max_workers` of them (default: MPI4PY_FUTURES_MAX_WORKERS,
     what the universe has left, or 1). Each runs `initializer(*initargs)`, if given; when that fails, the executor is broken.
     Keywords: `python_exe` and `python_args` of the workers, `mpi_info` for their start, `globals` for the main module there,
-    which is imported unless `main` is false, `path` for sys.path, `wdir`, `env`. `service` names a server that brings the
-    workers, see mmpi.futures.server. `use_pkl5` and `backoff` are taken and change nothing: large buffers always travel
-    out of band, and waiting is what MMPI_WAIT says, by default with naps after a while.
+    which is imported unless `main` is false, `path` for sys.path, `wdir`, `env`. `service` is the name, or (host, port), of a
+    server that brings the workers, see mmpi.futures.server; None is its default name. `use_pkl5` and `backoff` are taken and
+    change nothing: large buffers always travel out of band, and waiting is what MMPI_WAIT says, by default with naps after a while.
     """
 
-    Future = cf.Future
+    Future: type[cf.Future[Any]] = _core.PoolFuture
 
     def __init__(
         self, max_workers: int | None = None, initializer: Callable[..., object] | None = None, initargs: Iterable[Any] = (), **kwargs: Any
@@ -60,7 +60,7 @@ class MPIPoolExecutor(Executor):
     def _make_pool(self) -> _core.Pool | _core.ThreadPool:
         if _core.SharedPool is not None:
             return _core.SharedPool(self)
-        bring = functools.partial(spawn.connect if self._options.get("service") else spawn.start, self._max_workers, self._options)
+        bring = functools.partial(spawn.connect if "service" in self._options else spawn.start, self._max_workers, self._options)
         return _core.Pool(self, _core.Crew(), bring, True, self._preparations())
 
     def _preparations(self) -> list[_core.Call]:

@@ -47,7 +47,7 @@ def start(max_workers: int | None, options: Mapping[str, Any]) -> MPI.Intercomm:
 def connect(max_workers: int | None, options: Mapping[str, Any]) -> MPI.Intercomm:
     """Connect to a server, by the name of a service or by (host, port)."""
     service, info = options["service"], _info(options)
-    if service is True:
+    if service is None:
         service = environment("SERVICE", SERVICE)
     port = MPI.Lookup_name(service, info) if isinstance(service, str) else _ask(*service)
     return MPI.COMM_SELF.Connect(port, info, 0)
