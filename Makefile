@@ -107,7 +107,7 @@ check-abi: install  ## hold our MPI declarations against the mpi.h of every MPI 
 
 bench: $(ENV)/.bench            ## every benchmark into bench/results, and which targets are met; about 20 minutes
 	mkdir -p bench/results
-	$(RUN) -m mmpi.bench --json bench/results/suite-$(MPI).json
+	$(RUN) -m mmpi.bench --full --json bench/results/suite-$(MPI).json
 	$(RUN) -m mmpi.bench.overhead --json bench/results/overhead-$(MPI).json
 	$(RUN) -m mmpi.bench.objects --json bench/results/objects-$(MPI).json
 	$(RUN) -m mmpi.bench.crowded --json bench/results/crowded-$(MPI).json
@@ -128,9 +128,10 @@ bench-futures: $(ENV)/.bench    ## what a task of a pool costs, with mpi4py.futu
 bench-overhead: $(ENV)/.bench   ## what a call costs over C, with mpi4py beside it
 	$(RUN) -m mmpi.bench.overhead
 
-bench-trace: $(ENV)/.bench      ## what recording adds to a call, and how fast traces are merged
+bench-trace: $(ENV)/.bench      ## what recording adds to a call, how fast traces are merged and drawn
 	$(RUN) -m mmpi.bench.tracing
 	$(RUN) -m mmpi.bench.merging
+	$(RUN) checks/page_speed.py
 
 wheel: $(ENV)/.tools            ## build the wheel into dist
 	$(PIP) wheel $(BUILD) --no-deps --wheel-dir dist .

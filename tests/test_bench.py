@@ -45,6 +45,7 @@ def test_sizes(text, count):
         ("--compare /no/such/file", "No such file"),
         ("--compare {wrong}", "is no file that --json of the benchmarks wrote"),
         ("--compare {broken}", "is not JSON"),
+        ("--quick --full", "not allowed with argument --quick"),
     ],
 )
 def test_a_bad_command_line_is_refused(words, message, capsys, tmp_path):
@@ -57,10 +58,13 @@ def test_a_bad_command_line_is_refused(words, message, capsys, tmp_path):
 
 
 def test_the_list_has_every_group_of_the_issue_and_no_name_twice(capsys):
-    assert command.main(["--list", "--ranks", "2,3"]) == 0
+    assert command.main(["--list", "--ranks", "2,3", "--full"]) == 0
     listed = capsys.readouterr().out
+    assert command.main(["--list"]) == 0
+    usual = capsys.readouterr().out
+    assert "64 KiB both ways" in usual and "64 MiB" not in usual
     assert all(f"\n{group}: " in f"\n{listed}" for group in cases.GROUPS)
-    specs = cases.specs([2, 3])
+    specs = cases.specs([2, 3], cases.SIZES)
     assert len({spec.name for spec in specs}) == len(specs)
     assert all(f"    {name}" in listed for name in ("0 B there and back", "64 MiB both ways", "sweep on 3 ranks", "memory of a rank"))
 

@@ -102,12 +102,21 @@ def test_goals_are_judged_by_ratios_within_rounds():
         ("C, Open MPI", 4, "ring"): [1e-6, 10e-6, 1e-6],
         ("mmpi, MPICH", 4, "barrier"): [1e-6] * 3,
         ("C, MPICH, plain mpiexec", 4, "barrier"): [40e-6] * 3,
+        ("mmpi, MPICH", 4, "bcast"): [1e-6] * 3,
+        ("C, MPICH, plain mpiexec", 4, "bcast"): [9e-6] * 3,
+        ("mmpi, MPICH", 4, "allreduce"): [1e-3] * 3,
+        ("C, MPICH, plain mpiexec", 4, "allreduce"): [9e-3] * 3,
         ("mmpi, MPICH", 8, "barrier"): [1e-6] * 3,
         ("C, MPICH, plain mpiexec", 8, "barrier"): [1e-6] * 3,
     }
     header, *rows = crowded.rows(samples)
     told = {(row[0], row[1]): (row[5], row[7]) for row in rows}
-    assert told == {("mmpi, MPICH: object ring", "4"): ("6", "OK"), ("mmpi, MPICH: barrier", "4"): ("0.025", "OK")}
+    assert told == {
+        ("mmpi, MPICH: object ring", "4"): ("6", "OK"),
+        ("mmpi, MPICH: barrier", "4"): ("0.025", "OK"),
+        ("mmpi, MPICH: bcast", "4"): ("0.111", "no need"),
+        ("mmpi, MPICH: allreduce", "4"): ("0.111", "MISSED"),
+    }
     assert all(len(row) == len(header) for row in rows)
 
 

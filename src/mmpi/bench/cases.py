@@ -27,6 +27,7 @@ OBJECTS = ("string of 256", "int", "dict of 10", "array 8 KiB", "array 1 MiB")
 COLLECTIVES = ("barrier", "bcast", "allreduce", "allgather", "alltoall")
 KIB, MIB = 1 << 10, 1 << 20
 SIZES = (0, 8, KIB, 64 * KIB, MIB, 16 * MIB, 64 * MIB)
+USUAL_SIZES = (8, KIB, 64 * KIB, MIB)
 QUICK_SIZES = (8, 64 * KIB)
 MOST_OF_MANY = 4 * MIB  # bytes of a message of which several are under way, or each rank has one from each
 
@@ -43,13 +44,12 @@ class Spec:
     single: bool = False  # a batch is one iteration
 
 
-def specs(ranks: Sequence[int], sizes: Sequence[int] | None = None, quick: bool = False) -> list[Spec]:
-    """All cases, for these numbers of ranks and sizes of messages."""
-    chosen = tuple(sizes or (QUICK_SIZES if quick else SIZES))
-    made = [*_messages(chosen), *(Spec("objects", f"{name} there and back", "thing", (name,)) for name in OBJECTS)]
+def specs(ranks: Sequence[int], sizes: Sequence[int], quick: bool = False) -> list[Spec]:
+    """All cases, for these numbers of ranks and sizes of messages; `quick`: with small programs."""
+    made = [*_messages(sizes), *(Spec("objects", f"{name} there and back", "thing", (name,)) for name in OBJECTS)]
     made.append(Spec("objects", "256 strings of 256 one way", "stream", ()))
     for n in ranks:
-        made += _collectives("collectives", n, chosen)
+        made += _collectives("collectives", n, sizes)
     made += [Spec("overlap", name, "overlap", (name,)) for name in ("1 MiB each way", "computing", "1 MiB each way while computing")]
     for count in (8, 64 * KIB):
         made += [Spec("onesided", f"{verb} {sized(count)}", "onesided", (verb, count)) for verb in ("put", "get")]

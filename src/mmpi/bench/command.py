@@ -19,7 +19,8 @@ from mmpi.bench.report import load_warning, machine, sized, table, to_json
 
 EPILOG = """\
 examples:
-  mmpi bench                                  everything, some minutes
+  mmpi bench                                  about a minute
+  mmpi bench --full                           more sizes and rounds, some minutes
   mmpi bench --quick                          does it run, roughly; seconds
   mmpi bench --only p2p,collectives --sizes 8,64K,1M --ranks 2,4
   mmpi bench --json now.json --compare old.json
@@ -66,15 +67,18 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--list", action="store_true", help="print the cases and run nothing")
     parser.add_argument("--only", metavar="WORDS", type=listed(str), default=[], help="groups, or parts of the names of cases")
     parser.add_argument("--ranks", metavar="N,...", type=listed(ranks), default=[2], help="of collectives, files and programs (default: 2)")
-    parser.add_argument("--sizes", metavar="BYTES,...", type=listed(size), help="of messages: 8,64K,1M (default: 0 to 64M)")
-    parser.add_argument("--repeat", metavar="N", type=int, help="rounds of each case (default: 7; quick 3)")
+    parser.add_argument("--sizes", metavar="BYTES,...", type=listed(size), help="of messages (default: 8,1K,64K,1M; full: 0 to 64M)")
+    parser.add_argument("--repeat", metavar="N", type=int, help="rounds of each case (default: 5; full: 7; quick: 3)")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write all samples and the machine")
     parser.add_argument("--plot", metavar="FILE", type=Path, help="draw the results: .svg or .png (pip install 'maroonmpi[plot]')")
     parser.add_argument("--compare", metavar="OLD", type=Path, help="say what changed, beyond noise, since this file of --json was written")
-    parser.add_argument("--quick", action="store_true", help="a few cases, short")
+    extent = parser.add_mutually_exclusive_group()
+    extent.add_argument("--quick", action="store_true", help="a few cases, short")
+    extent.add_argument("--full", action="store_true", help="all sizes, more rounds")
     options = parser.parse_args(arguments)
     options.failed = []  # contenders that should have been there
-    options.repeat = (3 if options.quick else 7) if options.repeat is None else options.repeat
+    usual, sizes = (3, cases.QUICK_SIZES) if options.quick else (7, cases.SIZES) if options.full else (5, cases.USUAL_SIZES)
+    options.repeat = usual if options.repeat is None else options.repeat
     if options.repeat < 2:
         parser.error(f"--repeat {options.repeat}: at least 2, since one sample has no spread")
     if options.plot and options.plot.suffix not in (".svg", ".png"):
@@ -84,7 +88,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
             parser.error(f"{file}: there is no folder {file.parent}")
     try:
         options.old = changes.load(options.compare) if options.compare else None
-        everything = cases.specs(options.ranks, options.sizes, options.quick)
+        everything = cases.specs(options.ranks, options.sizes or sizes, options.quick)
         options.specs = cases.choose(everything, options.only)
     except ValueError as error:
         parser.error(str(error))
