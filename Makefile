@@ -105,9 +105,9 @@ zoo: $(ENV)/.test    ## programs that hang, and the first lines of what `mmpi ru
 check-abi: install  ## hold our MPI declarations against the mpi.h of every MPI found here
 	$(RUN) checks/check_abi.py
 
-bench: $(ENV)/.bench            ## every benchmark into bench/results, and which targets are met; about 20 minutes
+bench: $(ENV)/.bench $(ENV)/.plot      ## every benchmark into bench/results, and which targets are met; about 20 minutes
 	mkdir -p bench/results
-	$(RUN) -m mmpi.bench --full --json bench/results/suite-$(MPI).json
+	$(RUN) -m mmpi.bench --full --json bench/results/suite-$(MPI).json --plot bench/results/suite-$(MPI).svg
 	$(RUN) -m mmpi.bench.overhead --json bench/results/overhead-$(MPI).json
 	$(RUN) -m mmpi.bench.objects --json bench/results/objects-$(MPI).json
 	$(RUN) -m mmpi.bench.crowded --json bench/results/crowded-$(MPI).json
@@ -157,6 +157,6 @@ $(ENV)/.installed: $(ENV)/.tools $(SOURCES)
 	$(PIP) install $(BUILD) ".[$(MPI)]"
 	touch $@
 
-$(ENV)/.test $(ENV)/.bench $(ENV)/.lint: $(ENV)/.%: pyproject.toml | $(ENV)/.installed
+$(ENV)/.test $(ENV)/.bench $(ENV)/.plot $(ENV)/.lint: $(ENV)/.%: pyproject.toml | $(ENV)/.installed
 	$(PIP) install --no-compile "maroonmpi[$*]"
 	touch $@

@@ -2,7 +2,8 @@
  *
  * Among many ranks slots go by one nonblocking collective. Few send them to each other, on a hidden duplicate of the
  * communicator: that takes a third of the time, and one step where a collective takes several. A broadcast goes along a tree
- * there: its root is done at once, and who receives does not wait for more than one message.
+ * there: its root is done at once, and who receives does not wait for more than one message. Barriers and small items go in
+ * rounds there, of which each doubles what a rank has heard of.
  *
  * A slot says how long an object's first message is and holds it; or says that its rank failed, and why. So all ranks
  * learn of an error by what moves small objects, and none goes on to wait for what never comes.
@@ -25,13 +26,14 @@ typedef struct { uint16_t length; uint8_t flags, unused[3]; char data[SLOT_ROOM]
 enum { BCAST, GATHER, SCATTER, ALLGATHER, ALLTOALL, BARRIER, ITEMS, NEAR, NEARBY };    /* ITEMS: raw, to be combined; NEAR, NEARBY: among neighbors */
 enum { ALL_OF_THEM = -1, NOBODY = -2 }; /* to whom objects go, and from whom they come, unless it is one rank */
 enum { NUMBERS = 1 << 14 };             /* of collectives that are told apart */
-enum { FEW = 4, REPEATEDLY = 4 };       /* ranks; collectives until the duplicate is made for them */
+enum { FEW = 4, MANY = 64, REPEATEDLY = 4 };    /* ranks that send to all others, and in rounds; collectives until the duplicate is made for them */
 enum { SLOTTED, AWAITING, DIRECT, PASSING, WANTING, HIDDEN, MOVING, FORWARDING, COMBINING, AGREEING };  /* WANTING: the caller has to make the duplicate */
 
 typedef struct {
     Work work;
     MPI_Comm comm;
     int kind, stage, rank, size, root, tag, nonblocking;    /* rank and size: where slots travel */
+    int distance;                       /* of rounds: so many ranks, from this one on, have been heard of; else 0 */
     int low, peers;                     /* the ranks that objects go to and come from: all, or the other group */
     int to, from;                       /* which of them get this rank's objects, and whose it gets */
     Frame *neighbors;                   /* holds the lists, or NULL */
@@ -322,11 +324,41 @@ static int send_down(Exchange *e)
     return rc ? rc : MPI_Irecv(e->incoming, sizeof(Slot), MPI_BYTE, parent(e, e->size <= FEW), e->tag, e->work.context->hidden, e->work.requests);
 }
 
+static int has_rounds(const Exchange *e) { return e->size > FEW && e->size <= MANY && (e->kind == BARRIER || e->kind == ITEMS); }
+
+static char *item_of(const Exchange *e, int rank)       /* in rounds: items lie in the order of ranks from this one on */
+{
+    return e->distance ? (char *)e->incoming + (rank - e->rank + e->size) % e->size * e->items.bytes : (char *)&e->incoming[rank];
+}
+
+/* get what the rank at that distance has, and give what this one has to the rank at that distance below */
+static int next_round(Exchange *e)
+{
+    const MPI_Comm comm = e->work.context->hidden;
+    const int left = e->size - e->distance, bytes = e->items.bytes * (left < e->distance ? left : e->distance);
+    const int above = (e->rank + e->distance) % e->size, below = (e->rank - e->distance + e->size) % e->size;
+    int rc = more_requests(e, 2);
+    e->work.nrequests = 2;
+    if (!rc) rc = MPI_Irecv(item_of(e, above), bytes, MPI_BYTE, above, e->tag, comm, &e->work.requests[0]);
+    if (!rc) rc = MPI_Isend(item_of(e, e->rank), bytes, MPI_BYTE, below, e->tag, comm, &e->work.requests[1]);
+    e->distance *= 2;
+    return rc;
+}
+
+static int begin_rounds(Exchange *e)
+{
+    e->stage = DIRECT;
+    e->distance = 1;
+    if (e->kind == ITEMS) memcpy(item_of(e, e->rank), e->outgoing, (size_t)e->items.bytes);
+    return next_round(e);
+}
+
 /* to each other, without a collective */
 static int send_slots(Exchange *e)
 {
     if (e->neighbors) return exchange_with_neighbors(e);
     if (e->kind == BCAST) return send_down(e);
+    if (has_rounds(e)) return begin_rounds(e);
     const MPI_Comm comm = e->work.context->hidden;
     int rc = more_requests(e, 2 * (e->size - 1));
     MPI_Request *request = e->work.requests;
@@ -365,7 +397,7 @@ static int start_exchange(Exchange *e)
     Context *context = e->work.context;
     const uint64_t before = context->exchanges++;
     int rc = e->neighbors ? make_hidden(context, e->comm) : 0;
-    const int pending = context->making != MPI_REQUEST_NULL, few = e->neighbors || (e->size > 1 && (e->size <= FEW || e->kind == BCAST));
+    const int pending = context->making != MPI_REQUEST_NULL, few = e->neighbors || (e->size > 1 && (e->size <= FEW || e->kind == BCAST || has_rounds(e)));
     e->tag = (int)(before % NUMBERS);
     if (rc) return rc;
     if (few && pending) { e->stage = AWAITING; return 0; }
@@ -505,11 +537,13 @@ static int is_duplicated(Exchange *e)
 static int have_slots_come(Exchange *e)
 {
     int done = 0;
-    if (e->stage != SLOTTED) {
+    while (e->stage != SLOTTED) {
         if (!test_requests(&e->work)) return 0;
-        if (e->work.rc || e->kind != BCAST || e->stage == PASSING) return 1;
-        e->work.rc = pass_on(e);
-        return e->work.rc || test_requests(&e->work);
+        if (e->work.rc) return 1;
+        if (e->kind == BCAST && e->stage == DIRECT) e->work.rc = pass_on(e);
+        else if (e->distance && e->distance < e->size) e->work.rc = next_round(e);
+        else return 1;
+        if (e->work.rc) return 1;
     }
     e->work.rc = MPI_Test(&e->first, &done, MPI_STATUS_IGNORE);
     return done || e->work.rc;
@@ -636,8 +670,9 @@ static void combine_objects(Work *work)
 static PyObject *combined(const Exchange *e)
 {
     const Items *items = &e->items;
-    Slot *last = &e->incoming[e->stage == DIRECT ? e->size - 1 : 0];
-    for (const Slot *other = last; other-- > e->incoming; ) items->combine(other, last);
+    int rank = e->stage == DIRECT ? e->size - 1 : 0;
+    char *last = item_of(e, rank);
+    while (rank-- > 0) items->combine(item_of(e, rank), last);
     memcpy(items->item, last, (size_t)items->bytes);
     Py_RETURN_NONE;
 }
