@@ -77,6 +77,24 @@ def test_started_processes_and_pools(tmp_path):
     assert lines(run(sys.executable, "-m", "mmpi.compat", str(pool))) == ["mmpi.MPI", "mmpi.MPI"]
 
 
+def test_what_the_page_promises_besides():
+    """docs/mpi4py.md: futures by -m, variables of pickle, objects of any size by irecv, an error that ends the job by itself."""
+    pool = "from mpi4py.futures import MPIPoolExecutor; print(list(MPIPoolExecutor().map(abs, [-1, -2])))"
+    assert lines(run(sys.executable, "-m", "mmpi", "run", "--as-mpi4py", "-n", "2", "-m", "mpi4py.futures", "-c", pool)) == ["[1, 2]"]
+    code = """
+    from mpi4py import MPI
+    comm = MPI.COMM_WORLD
+    if comm.rank:
+        comm.send(bytes(10**7), 0)
+        raise KeyError("nobody catches it")
+    print(len(comm.irecv().wait()), MPI.pickle.PROTOCOL)
+    comm.recv()
+    """
+    failed = job(2, code, env={"MPI4PY_PICKLE_PROTOCOL": "3"}, options=["--as-mpi4py"])
+    assert failed.returncode == 1 and failed.stdout == "10000000 3\n"
+    assert "rank 1" in failed.stderr and "KeyError: 'nobody catches it'" in failed.stderr
+
+
 def test_nowhere_else():
     """The real mpi4py is what it is, and the alias does not come between a program and one that it has imported."""
     need("mpi4py")
