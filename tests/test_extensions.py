@@ -118,7 +118,8 @@ print("well")
 
 def call(*words, folder=None, **variables):
     """Run a command of a build, and show what it says when it fails."""
-    done = subprocess.run([str(word) for word in words], env=os.environ | variables, cwd=folder, capture_output=True, text=True, timeout=900, check=False)
+    words, variables = [str(word) for word in words], os.environ | variables
+    done = subprocess.run(words, env=variables, cwd=folder, capture_output=True, text=True, timeout=900, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -142,7 +143,11 @@ def test_cython(source, package, tmp_path):
     assert lines(ended) == ["well", "well"] and not ended.stderr
 
 
-@pytest.mark.parametrize(("mpi", "name", "links"), [("mpich", "libmpich.so.12", ["mpichfort", "mpich"]), ("openmpi", "libmpi.so.40", ["mpi_mpifh"])])
+@pytest.mark.parametrize(
+    ("mpi", "name", "links"),
+    [("mpich", "libmpich.so.12", ["mpichfort", "mpich"]), ("openmpi", "libmpi.so.40", ["mpi_mpifh"])],
+    ids=["mpich", "openmpi"],
+)
 def test_fortran(mpi, name, links, tmp_path):
     """Through f2py, with Debian's MPI: the wheels have no Fortran."""
     library = need(f"debian-{mpi}") / DEBIAN_LIB / name
