@@ -107,7 +107,7 @@ def test_compare(comm):
 
 def test_names(comm):
     assert MPI.COMM_WORLD.Get_name() == MPI.COMM_WORLD.name == "MPI_COMM_WORLD"
-    assert MPI.COMM_SELF.name == "MPI_COMM_SELF"
+    assert MPI.COMM_SELF.name == "MPI_COMM_SELF" and MPI.COMM_NULL.name == "MPI_COMM_NULL"
     copy = comm.Dup()
     copy.Set_name("halo of rang é")
     assert copy.Get_name() == "halo of rang é"

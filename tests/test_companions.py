@@ -159,6 +159,10 @@ def test_pairs():
         assert MPI.Datatype.Get_value_index(value, MPI.INT) == pair
         assert dtlib.to_numpy_dtype(pair).itemsize == pair.extent
     assert MPI.Datatype.Get_value_index(MPI.INT, MPI.DOUBLE) == MPI.DATATYPE_NULL
+    for wrong in (MPI.DATATYPE_NULL, MPI.INT), (MPI.INT, MPI.DATATYPE_NULL):
+        with pytest.raises(MPI.Exception) as caught:
+            MPI.Datatype.Get_value_index(*wrong)
+        assert caught.value.Get_error_class() == MPI.ERR_TYPE
 
 
 @pytest.mark.mmpi(n=1)

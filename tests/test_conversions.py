@@ -138,11 +138,18 @@ def test_addresses():
 def test_what_the_library_tells():
     version = MPI.Get_abi_version()
     assert version == (-1, -1) or version >= (1, 0)
-    for function in (MPI.Get_abi_info, MPI.Get_abi_fortran_info, MPI.Get_hw_resource_info):
-        try:
-            assert isinstance(function(), MPI.Info)
-        except NotImplementedError as error:
-            assert MPI.Get_version() < (5, 0) and "MPI" in str(error)
+    with MPI.Get_abi_info() as info:
+        assert {info.get(f"mpi_{name}_size") for name in ("aint", "count", "offset")} == {"8"}
+    info = MPI.Get_abi_fortran_info()
+    for name in () if info == MPI.INFO_NULL else ("INTEGER", "REAL", "DOUBLE_PRECISION"):
+        assert info[f"mpi_{name.lower()}_size"] == str(getattr(MPI, name).size)
+    for name in () if info == MPI.INFO_NULL else ("INTEGER4", "REAL2", "COMPLEX32", "LOGICAL16", "DOUBLE_COMPLEX"):
+        found = getattr(MPI, name)
+        assert info[f"mpi_{name.lower()}_supported"] == str(bool(found and found.size)).lower()
+    try:
+        assert isinstance(MPI.Get_hw_resource_info(), MPI.Info)
+    except NotImplementedError as error:
+        assert MPI.Get_version() < (4, 1) and "MPI" in str(error)
     MPI.Pcontrol(1)
 
 

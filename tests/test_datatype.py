@@ -245,8 +245,13 @@ def test_names():
     kind.Set_name("pair")
     assert kind.Get_name() == kind.name == "pair"
     kind.name = "two"
-    assert kind.name == "two"
+    assert kind.name == "two" and MPI.DATATYPE_NULL.name == "MPI_DATATYPE_NULL"
     kind.Free()
+
+
+def test_more_bytes_than_an_int_counts():
+    with MPI.INT64_T.Create_contiguous(2**30 + 1) as kind, kind.Create_vector(2, 1, 3) as twice:
+        assert kind.size == kind.Get_size() == kind.extent == 2**33 + 8 and twice.size == 2**34 + 16
 
 
 def test_nothing():

@@ -129,6 +129,16 @@ def test_alltoallw(comm, call):
     )
 
 
+def test_alltoallw_of_addresses():
+    """They are displacements from BOTTOM, for libraries as well that count with ints."""
+    with ring(MPI.COMM_WORLD) as comm:
+        out, got, expected = np.arange(2.0) + 2 * comm.rank, np.zeros(2), np.zeros(2)
+        sides = ([MPI.BOTTOM, ([1, 1], [MPI.Get_address(array[i:]) for i in range(2)]), [MPI.DOUBLE] * 2] for array in (out, got))
+        comm.Neighbor_alltoallw(*sides)
+        comm.Neighbor_alltoall(out, expected)
+        assert np.array_equal(got, expected)
+
+
 def test_buffers_that_are_too_small():
     comm = ring(MPI.COMM_WORLD)
     with pytest.raises(ValueError, match="recvbuf"):

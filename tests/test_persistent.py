@@ -273,25 +273,54 @@ def test_hints(mmpi_comm):
             comm.info = "text"
 
 
-def test_fault_tolerance_where_the_library_has_it(mmpi_comm):
+def test_fault_tolerance(mmpi_comm):
+    """Where the library has none, nobody has failed."""
     with mmpi_comm.Dup() as comm:
-        try:
-            assert comm.Is_revoked() is False
-        except NotImplementedError as error:
-            assert "ULFM" in str(error)
-            for call in (comm.Revoke, comm.Shrink, comm.Ishrink, comm.Get_failed, comm.Ack_failed, lambda: comm.Agree(1)):
-                with pytest.raises(NotImplementedError):
-                    call()
-            return
+        assert comm.Is_revoked() is False
         assert comm.Agree(0b110 | comm.rank << 8) == 0b110
-        assert comm.Get_failed().size == 0 and comm.Ack_failed() == 0
+        assert comm.Get_failed().size == 0 and comm.Ack_failed() == comm.Ack_failed(0) == 0
         flag = np.array([3 if comm.rank else 7], "i")
         comm.Iagree(flag).Wait()
         assert flag[0] == (3 if comm.size > 1 else 7)
+        alive, making = comm.Ishrink()
+        making.Wait()
+        with comm.Shrink() as other, alive:
+            assert alive.size == other.size == comm.size
+        for wrong, error in ((bytearray(8), ValueError), (b"1234", BufferError), (1, TypeError)):
+            with pytest.raises(error):
+                comm.Iagree(wrong)
+    with pytest.raises(MPI.Exception):
+        MPI.COMM_NULL.Is_revoked()
+
+
+def test_the_end_of_communication(mmpi_comm):
+    with mmpi_comm.Dup() as comm:
+        try:
+            comm.Revoke()
+        except NotImplementedError as error:
+            assert "ULFM" in str(error)
+        else:
+            assert comm.Is_revoked()
+            for call in comm.Barrier, lambda: comm.Send(b"", MPI.PROC_NULL), lambda: comm.Recv(bytearray(1), MPI.PROC_NULL):
+                with pytest.raises(MPI.Exception) as caught:
+                    call()
+                assert caught.value.Get_error_class() == MPI.ERR_REVOKED
+
+
+@pytest.mark.mmpi(n=[2, 3])
+def test_two_groups_agree(mmpi_comm):
+    """Each about the flags of the other."""
+    side = mmpi_comm.rank % 2
+    with mmpi_comm.Split(side) as group, group.Create_intercomm(0, mmpi_comm, 1 - side, 8) as comm:
+        for one in range(mmpi_comm.size):
+            mine = 0b101 if mmpi_comm.rank == one else 0b111
+            expected = 0b101 if one % 2 != side else 0b111
+            assert comm.Agree(mine) == expected
+            flag = np.array([mine], "i")
+            comm.Iagree(flag).Wait()
+            assert flag[0] == expected
         with comm.Shrink() as alive:
-            assert alive.size == comm.size
-        with pytest.raises(ValueError, match="one C int"):
-            comm.Iagree(bytearray(8))
+            assert alive.remote_size == comm.remote_size and not comm.Get_failed().size
 
 
 @pytest.mark.mmpi(n=2)

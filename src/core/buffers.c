@@ -92,9 +92,7 @@ static int layout_of(MPI_Datatype type, Layout *l)
     LOCAL(rc, MPI_Type_get_extent, type, &lb, &l->extent);
     if (!rc) LOCAL(rc, MPI_Type_get_true_extent, type, &l->low, &true_extent);
     if (!rc) l->reach = l->low + true_extent;
-    int small = 0;
-    if (!rc && large_counts) LOCAL(rc, MPI_Type_size_c, type, &l->size);
-    else if (!rc) { LOCAL(rc, MPI_Type_size, type, &small); l->size = small; }
+    if (!rc) rc = size_of_type(type, &l->size);
     return check(rc);
 }
 
@@ -715,8 +713,8 @@ int to_counts(Frame *frame, const char *argument, PyObject *object, int blocks, 
     return bad ? blame(frame, argument) : 0;
 }
 
-/* [buf, types], [buf, (counts, displs), types], [buf, counts, displs, types]; displacements in bytes */
-static int wvector(Frame *frame, PyObject *object, int access, int blocks, Buffer *b)
+/* [buf, types], [buf, (counts, displs), types], [buf, counts, displs, types]; displacements in bytes, as ints or as addresses */
+static int wvector(Frame *frame, PyObject *object, int access, int blocks, int addresses, Buffer *b)
 {
     Spec s;
     Types types;
@@ -746,13 +744,24 @@ static int wvector(Frame *frame, PyObject *object, int access, int blocks, Buffe
         if (inside(&rest, &l, counts[i], 0)) return -1;
         b->bytes += counts[i] * (m.form == GAPS ? m.bytes / m.count : l.size);
     }
-    return to_array(frame, counts, blocks, 0, &b->counts) || to_array(frame, displs, blocks, 1, &b->displs);
+    if (to_array(frame, counts, blocks, 0, &b->counts)) return -1;
+    if (!addresses) return to_array(frame, displs, blocks, 1, &b->displs);
+    MPI_Aint *at = frame_memory(frame, (size_t)blocks, sizeof *at);
+    for (int i = 0; at && i < blocks; i++) at[i] = (MPI_Aint)displs[i];
+    b->displs = at;
+    return at ? 0 : -1;
 }
 
 int to_wblocks(Frame *frame, const char *argument, PyObject *object, int access, int blocks, Buffer *b)
 {
     *b = (Buffer){.type = MPI_DATATYPE_NULL};
-    return wvector(frame, object, access, blocks, b) ? blame(frame, argument) : 0;
+    return wvector(frame, object, access, blocks, 0, b) ? blame(frame, argument) : 0;
+}
+
+int to_placed_wblocks(Frame *frame, const char *argument, PyObject *object, int access, int blocks, Buffer *b)
+{
+    *b = (Buffer){.type = MPI_DATATYPE_NULL};
+    return wvector(frame, object, access, blocks, 1, b) ? blame(frame, argument) : 0;
 }
 
 int same_layout(const Frame *frame, const Buffer *send, const Buffer *receive)

@@ -398,6 +398,7 @@ METHOD(Comm, Compare, "comm", "IDENT, CONGRUENT, SIMILAR or UNEQUAL.")
 METHOD0(Comm, Get_name, "The name that debuggers and tools show.")
 {
     char name[MPI_MAX_OBJECT_NAME + 1] = ""; int length = 0, rc;
+    if (self->handle == MPI_COMM_NULL) return PyUnicode_FromString("MPI_COMM_NULL");    /* an error before MPI 4.1 */
     LOCAL(rc, MPI_Comm_get_name, self->handle, name, &length);
     return rc ? finish(NULL, rc) : PyUnicode_DecodeUTF8(name, length, "replace");
 }
@@ -502,73 +503,84 @@ static int set_info(PyObject *self, PyObject *value, void *unused)
 
 /* --- after failures (ULFM) -------------------------------------------------------------------------------- */
 
-/* MPICH's ch4 has all these functions, and ends the job in each of them */
+/* Elsewhere a failure ends the job, so nobody has ever failed, and the answers are those of plain MPI, as in mpi4py. MPICH's ch4 has most of
+   these functions, and ends the job in each of them. */
 static int tolerant(void)
 {
     char text[MPI_MAX_LIBRARY_VERSION_STRING + 1] = ""; int length = 0;
-    return !MPI_Get_library_version(text, &length) && !strstr(text, "ch4");
+    return MPIX_Comm_revoke && !MPI_Get_library_version(text, &length) && !strstr(text, "ch4");
 }
-#define FAULT(rc, note, function, ...)                                                                    \
-    do { if (tolerant()) CALL(rc, note, function, __VA_ARGS__); else rc = lacking(OP_##function); } while (0)
 
 METHOD0(Comm, Revoke, "End all communication here, on all ranks: it fails with ERR_REVOKED.")
 {
     int rc;
-    FAULT(rc, NOTE(ON(self)), MPIX_Comm_revoke, self->handle);
+    if (tolerant()) CALL(rc, NOTE(ON(self)), MPIX_Comm_revoke, self->handle);
+    else rc = lacking(OP_MPIX_Comm_revoke);
     return finish(NULL, rc);
 }
 
 METHOD0(Comm, Is_revoked, "Whether it was revoked.")
 {
-    int flag = 0, rc;
-    FAULT(rc, NOTE(ON(self)), MPIX_Comm_is_revoked, self->handle, &flag);
+    int flag = 0, inter, rc;
+    if (tolerant()) CALL(rc, NOTE(ON(self)), MPIX_Comm_is_revoked, self->handle, &flag);
+    else LOCAL(rc, MPI_Comm_test_inter, self->handle, &inter);
     return finish_with(NULL, rc, PyBool_FromLong(flag));
 }
 
 METHOD0(Comm, Get_failed, "The group of the processes that are known to have failed.")
 {
-    MPI_Group group = MPI_GROUP_NULL; int rc;
-    FAULT(rc, NOTE(ON(self)), MPIX_Comm_get_failed, self->handle, &group);
+    MPI_Group group = MPI_GROUP_NULL; int inter, rc;
+    if (tolerant()) CALL(rc, NOTE(ON(self)), MPIX_Comm_get_failed, self->handle, &group);
+    else if (!LOCAL(rc, MPI_Comm_test_inter, self->handle, &inter)) rc = MPI_Group_union(MPI_GROUP_EMPTY, MPI_GROUP_EMPTY, &group);
     return rc ? finish(NULL, rc) : new_owned(GroupType, &group);
 }
 
 METHOD(Comm, Ack_failed, "num_to_ack=None", "Acknowledge so many of the failed processes (None: all); return how many are acknowledged.")
 {
-    Frame frame; PyObject *given = Py_None; int number = 0, acked = 0;
+    Frame frame; PyObject *given = Py_None; int number = 0, acked = 0, size = 0;
     int rc = PARSE(&frame, to_object, &given) || (given != Py_None && to_int(&frame, given, &number)) ? RAISED : 0;
-    if (!rc && given == Py_None) LOCAL(rc, MPI_Comm_size, self->handle, &number);
-    if (!rc) FAULT(rc, NOTE(ON(self)), MPIX_Comm_ack_failed, self->handle, number, &acked);
+    if (!rc) LOCAL(rc, MPI_Comm_size, self->handle, &size);
+    if (!rc && tolerant()) CALL(rc, NOTE(ON(self)), MPIX_Comm_ack_failed, self->handle, given == Py_None ? size : number, &acked);
     return finish_with(&frame, rc, PyLong_FromLong(acked));
 }
 
-METHOD(Comm, Agree, "flag", "The bitwise and of the flags of all living ranks.")
+METHOD(Comm, Agree, "flag", "The bitwise and of the flags of all living ranks; with two groups, of those in the other.")
 {
-    Frame frame; int flag;
-    int rc = PARSE(&frame, to_int, &flag);
-    if (!rc) FAULT(rc, NOTE(ALL(self)), MPIX_Comm_agree, self->handle, &flag);
-    return finish_with(&frame, rc, PyLong_FromLong(rc ? 0 : flag));
+    Frame frame; int *flags, agreed = 0;          /* flags: the frame's, since a wait that a signal ends leaves them to MPI */
+    int rc = PARSE(&frame, to_int, &agreed) || !(flags = frame_memory(&frame, 2, sizeof *flags)) ? RAISED : 0;
+    if (!rc && tolerant()) CALL(rc, NOTE(ALL(self)), MPIX_Comm_agree, self->handle, &agreed);
+    else if (!rc) {
+        flags[0] = agreed;
+        COLLECT(rc, &frame, NOTE(ALL(self)), self, MPI_Allreduce, MPI_Iallreduce, &flags[0], &flags[1], 1, MPI_INT, MPI_BAND, self->handle);
+        if (!rc) agreed = flags[1];
+    }
+    return finish_with(&frame, rc, PyLong_FromLong(agreed));
 }
 
-METHOD(Comm, Iagree, "flag", "Start to agree: the buffer of one C int gets the bitwise and of the flags of all living ranks.")
+METHOD(Comm, Iagree, "flag", "Start to agree: the buffer of one C int gets the bitwise and of the flags of all living ranks; with two groups, of those in the other.")
 {
-    PyObject *object; Py_buffer *view = NULL; int rc = RAISED;
+    PyObject *object; Py_buffer *view = NULL; int rc = RAISED, *own;
     Request *r = new_request(new_frame());
     if (!r || PARSE(r->frame, to_object, &object) || !(view = take_view(r->frame, object, PyBUF_WRITABLE))) return started(r, rc);
     if (view->len != (Py_ssize_t)sizeof(int)) { PyErr_Format(PyExc_ValueError, "Iagree(flag): flag: expected a buffer of one C int, not of %zd bytes", view->len); return started(r, rc); }
-    FAULT(rc, NOTE(ALL(self)), MPIX_Comm_iagree, self->handle, view->buf, &r->handle);
+    if (tolerant()) { CALL(rc, NOTE(ALL(self)), MPIX_Comm_iagree, self->handle, view->buf, &r->handle); return started(r, rc); }
+    if (!(own = frame_memory(r->frame, 1, sizeof *own))) return started(r, rc);
+    memcpy(own, view->buf, sizeof *own);
+    CALL(rc, NOTE(ALL(self)), MPI_Iallreduce, own, view->buf, 1, MPI_INT, MPI_BAND, self->handle, &r->handle);
     return started(r, rc);
 }
 
 METHOD0(Comm, Shrink, "A communicator of the processes that are still alive.")
 {
     MPI_Comm new = MPI_COMM_NULL; int rc;
-    FAULT(rc, NOTE(ALL(self)), MPIX_Comm_shrink, self->handle, &new);
+    if (!tolerant()) return duplicate(self, MPI_INFO_NULL, 0);
+    CALL(rc, NOTE(ALL(self)), MPIX_Comm_shrink, self->handle, &new);
     return rc ? finish(NULL, rc) : (PyObject *)adopt_comm(CLASS_OF(self), new, self->context);
 }
 
 METHOD0(Comm, Ishrink, "Start to make a communicator of the processes that are still alive: it, usable when the request is done, and the request.")
 {
-    return tolerant() ? begun(self, CLASS_OF(self), OP_MPIX_Comm_ishrink, MPI_INFO_NULL) : finish(NULL, lacking(OP_MPIX_Comm_ishrink));
+    return begun(self, CLASS_OF(self), MPIX_Comm_ishrink && tolerant() ? OP_MPIX_Comm_ishrink : OP_MPI_Comm_idup, MPI_INFO_NULL);
 }
 
 METHOD0(Comm, Clone, "Duplicate the communicator.") { return duplicate(self, MPI_INFO_NULL, 0); }

@@ -233,9 +233,14 @@ int poll_until(Door *, int (*test)(void *), void *);    /* the same loop for oth
         rc = drive(&door_, frame, PICK_C(twin, __VA_ARGS__, &request_), kind, &request_, status, NULL);   \
         leave(&door_, rc, status);                                                                        \
     } while (0)
-/* a receive: there is no bound on its wait, so it always goes by the twin */
+/* A receive: there is no bound on its wait, so it always goes by the twin, but for one from nobody (in Open MPI, only MPI_Recv itself
+   looks then whether the communicator was revoked). */
 #define RECEIVE_C(rc, frame, note, status, function, twin, ...)                                           \
-    BY_TWIN_(rc, frame, note, TO_RECEIVE, status, function, twin, __VA_ARGS__)
+    do {                                                                                                  \
+        const Note *note_ = note;                                                                         \
+        if (note_->peer != MPI_PROC_NULL) BY_TWIN_(rc, frame, note_, TO_RECEIVE, status, function, twin, __VA_ARGS__); \
+        else AROUND_(rc, note_, function, PICK_C(function, __VA_ARGS__, status), leave(&door_, rc, status));     \
+    } while (0)
 /* the same for what cannot be cancelled: a matched message, an exchange */
 #define EXCHANGE_C(rc, frame, note, status, function, twin, ...)                                          \
     BY_TWIN_(rc, frame, note, TO_SEND, status, function, twin, __VA_ARGS__)
@@ -298,6 +303,7 @@ enum { NUMBER, OPAQUE, GAPS };           /* items that MPI knows; that it only m
 int to_buffer(Frame *, const char *argument, PyObject *, int access, int blocks, Buffer *);  /* one count, for `blocks` blocks */
 int to_blocks(Frame *, const char *argument, PyObject *, int access, int blocks, Buffer *);  /* counts and displacements */
 int to_wblocks(Frame *, const char *argument, PyObject *, int access, int blocks, Buffer *); /* and types */
+int to_placed_wblocks(Frame *, const char *argument, PyObject *, int access, int blocks, Buffer *);  /* displacements are addresses, whatever counts are */
 int to_counts(Frame *, const char *argument, PyObject *, int blocks, Buffer *);      /* counts alone */
 int peer_buffer(Frame *, const char *argument, PyObject *, int access, int peer, Buffer *);   /* PROC_NULL takes any */
 int copy_buffer(Frame *, const Buffer *from, Buffer *to);
@@ -448,6 +454,7 @@ typedef struct { MPI_Datatype *at; int count; } Types;  /* a sequence of datatyp
 int to_types(Frame *, PyObject *, void *);
 PyObject *type_of_code(PyObject *code);                 /* borrowed; NULL without an exception: no such type */
 int long_type(MPI_Count count, MPI_Datatype, MPI_Datatype *new);        /* of more items than an int counts */
+int size_of_type(MPI_Datatype, MPI_Count *size);                         /* an rc */
 extern PyMethodDef pack_methods[];
 
 /* --- communicators (comm.c) ------------------------------------------------------------------------------- */

@@ -20,11 +20,17 @@ ATTRIBUTES(Datatype, Type, seen)
 
 /* --- what it is ------------------------------------------------------------------------------------------- */
 
+int size_of_type(MPI_Datatype type, MPI_Count *size)
+{
+    int rc;
+    if (large_counts) LOCAL(rc, MPI_Type_size_c, type, size);
+    else LOCAL(rc, MPI_Type_size_x, type, size);
+    return rc;
+}
+
 METHOD0(Datatype, Get_size, "The number of bytes of data in one item.")
 {
-    MPI_Count size = 0; int small = 0, rc;
-    if (large_counts) LOCAL(rc, MPI_Type_size_c, self->handle, &size);
-    else { LOCAL(rc, MPI_Type_size, self->handle, &small); size = small; }
+    MPI_Count size = 0; int rc = size_of_type(self->handle, &size);
     return finish_with(NULL, rc, PyLong_FromLongLong(size));
 }
 
@@ -54,6 +60,7 @@ METHOD0(Datatype, Get_true_extent, "Lower bound and extent of the data itself, i
 METHOD0(Datatype, Get_name, "The name of the datatype.")
 {
     char name[MPI_MAX_OBJECT_NAME + 1] = ""; int length = 0, rc;
+    if (self->handle == MPI_DATATYPE_NULL) return PyUnicode_FromString("MPI_DATATYPE_NULL");    /* an error before MPI 4.1 */
     LOCAL(rc, MPI_Type_get_name, self->handle, name, &length);
     return rc ? finish(NULL, rc) : PyUnicode_DecodeUTF8(name, length, "replace");
 }
@@ -262,6 +269,7 @@ static int value_index(MPI_Datatype value, MPI_Datatype index, MPI_Datatype *pai
     const MPI_Datatype pairs[][2] = {{MPI_FLOAT, MPI_FLOAT_INT}, {MPI_DOUBLE, MPI_DOUBLE_INT}, {MPI_LONG_DOUBLE, MPI_LONG_DOUBLE_INT},
                                      {MPI_SHORT, MPI_SHORT_INT}, {MPI_INT, MPI_2INT}, {MPI_LONG, MPI_LONG_INT}};
     *pair = MPI_DATATYPE_NULL;
+    if (value == MPI_DATATYPE_NULL || index == MPI_DATATYPE_NULL) return MPI_ERR_TYPE;
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
         if (index == MPI_INT && value == pairs[i][0]) *pair = pairs[i][1];
     return MPI_SUCCESS;

@@ -42,23 +42,11 @@ static int prepare_exchange(Comm *self, Signature *signature, Frame *frame, Coll
     return 0;
 }
 
-/* a part for each neighbor of any datatype: displacements are addresses here, whatever counts are */
-static int to_parts(Frame *frame, const char *argument, PyObject *object, int access, int blocks, Buffer *b)
-{
-    if (to_wblocks(frame, argument, object, access, blocks, b)) return RAISED;
-    const int *narrow = b->displs;
-    if (large_counts) return 0;
-    MPI_Aint *wide = frame_memory(frame, (size_t)blocks, sizeof *wide);
-    for (int i = 0; wide && i < blocks; i++) wide[i] = narrow[i];
-    b->displs = wide;
-    return wide ? 0 : RAISED;
-}
-
 PREPARE(allgather) { return prepare_gathering(self, signature, frame, c, to_buffer, args, nargs, kwnames); }
 PREPARE(allgatherv) { return prepare_gathering(self, signature, frame, c, to_blocks, args, nargs, kwnames); }
 PREPARE(alltoall) { return prepare_exchange(self, signature, frame, c, to_buffer, args, nargs, kwnames); }
 PREPARE(alltoallv) { return prepare_exchange(self, signature, frame, c, to_blocks, args, nargs, kwnames); }
-PREPARE(alltoallw) { return prepare_exchange(self, signature, frame, c, to_parts, args, nargs, kwnames); }
+PREPARE(alltoallw) { return prepare_exchange(self, signature, frame, c, to_placed_wblocks, args, nargs, kwnames); }
 FAMILY(Neighbor_allgather, Ineighbor_allgather, prepare_allgather, "sendbuf, recvbuf", "Send one part to all neighbors, and receive an equal one from each.",
        c.in.addr, c.in.count, c.in.type, c.out.addr, c.out.count, c.out.type)
 FAMILY(Neighbor_allgatherv, Ineighbor_allgatherv, prepare_allgatherv, "sendbuf, recvbuf", "Send one part to all neighbors, and receive one of any length from each.",

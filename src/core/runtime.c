@@ -535,17 +535,27 @@ FUNCTION0(Get_abi_version, "The version of the standard ABI that the library imp
     return finish_with(NULL, rc, rc ? NULL : Py_BuildValue("ii", version, subversion));
 }
 
-#define INFORMATION(name, function, doc)                                                                  \
+/* what a library that is older than the function would say */
+static PyObject *told_in_python(const char *function)
+{
+    PyObject *module = PyImport_ImportModule("mmpi.datatypes"), *info = module ? PyObject_CallMethod(module, function, NULL) : NULL;
+    Py_XDECREF(module);
+    return info;
+}
+
+#define INFORMATION(name, function, older, doc)                                                           \
     FUNCTION0(name, doc)                                                                                  \
     {                                                                                                     \
         MPI_Info info = MPI_INFO_NULL; int rc;                                                            \
+        const char *instead = older;                                                                      \
         (void)self;                                                                                       \
+        if (!(function) && instead) return told_in_python(instead);                                       \
         ANYTIME(rc, function, &info);                                                                     \
         return rc ? finish(NULL, rc) : new_owned(InfoType, &info);                                        \
     }
-INFORMATION(Get_abi_info, MPI_Abi_get_info, "What the library says of its ABI: the sizes of its integers.")
-INFORMATION(Get_abi_fortran_info, MPI_Abi_get_fortran_info, "What the library says of Fortran: sizes, and which types there are.")
-INFORMATION(Get_hw_resource_info, MPI_Get_hw_resource_info, "The hardware resources that the library knows, and whether this process is restricted to them.")
+INFORMATION(Get_abi_info, MPI_Abi_get_info, "abi_info", "What the library says of its ABI: the sizes of its integers.")
+INFORMATION(Get_abi_fortran_info, MPI_Abi_get_fortran_info, "abi_fortran_info", "What the library says of Fortran: sizes, and which types there are.")
+INFORMATION(Get_hw_resource_info, MPI_Get_hw_resource_info, NULL, "The hardware resources that the library knows, and whether this process is restricted to them.")
 
 FUNCTION(Pcontrol, "level", "A message to a profiling tool: 0 off, 1 on, 2 flush; other levels have the meaning that it gives them.")
 {

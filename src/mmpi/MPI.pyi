@@ -1192,9 +1192,11 @@ class Comm:
     def Ack_failed(self, num_to_ack: SupportsIndex | None = None) -> int:
         """Acknowledge so many of the failed processes (None: all); return how many are acknowledged."""
     def Agree(self, flag: SupportsIndex) -> int:
-        """The bitwise and of the flags of all living ranks."""
+        """The bitwise and of the flags of all living ranks; with two groups, of those in the other."""
     def Iagree(self, flag: Buffer) -> Request:
-        """Start to agree: the buffer of one C int gets the bitwise and of the flags of all living ranks."""
+        """Start to agree: the buffer of one C int gets the bitwise and of the flags of all living ranks; with two
+        groups, of those in the other.
+        """
     def Shrink(self) -> Self:
         """A communicator of the processes that are still alive."""
     def Ishrink(self) -> tuple[Self, Request]:

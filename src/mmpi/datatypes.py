@@ -83,6 +83,21 @@ def first(names: str) -> Any:
     return next((kind for name in names.split() if (kind := getattr(core, name))), None)
 
 
+def abi_info() -> Any:
+    """What MPI_Abi_get_info says, for libraries that are older than it."""
+    return core.Info.Create({f"mpi_{name.lower()}_size": str(getattr(core, name).size) for name in ("AINT", "COUNT", "OFFSET")})
+
+
+def abi_fortran_info() -> Any:
+    """What MPI_Abi_get_fortran_info says, for libraries that are older than it; INFO_NULL if there is no Fortran."""
+    sizes = {name: found.size if (found := first(name)) else 0 for name in FORTRAN_CODES.values()}
+    plain = {name: size for name, size in sizes.items() if name in ("LOGICAL", "INTEGER", "REAL", "DOUBLE_PRECISION")}
+    exact = {name: size for name, size in sizes.items() if name[-1].isdigit() or name == "DOUBLE_COMPLEX"}
+    facts = {f"mpi_{name.lower()}_size": str(size) for name, size in plain.items()}
+    facts |= {f"mpi_{name.lower()}_supported": str(size > 0).lower() for name, size in exact.items()}
+    return core.Info.Create(facts) if any(plain.values()) else core.INFO_NULL
+
+
 @cache
 def names_by_handle() -> dict[int, str]:
     """The names of the predefined datatypes that have codes."""
