@@ -395,21 +395,45 @@ def test_a_receive_that_never_ended_makes_later_ones_doubtful(tmp_path):
     assert listed(trace) == [(0, NOT_COMPLETED)]
 
 
-def test_spawned_worlds_are_kept_apart(tmp_path):
-    """Children have the same ranks, in a communicator of the same number, and began later."""
-    for world, began in enumerate((0, 50_000)):
+@pytest.mark.parametrize("spawned", [(1, 1, 1), (77, 5, 78)])
+def test_spawned_worlds_are_kept_apart(tmp_path, spawned):
+    """Their ranks follow those of the job. They have the same communicators, and began at the same time; of some there are names."""
+    for number, world in enumerate((0, *spawned)):
         for rank in range(2):
-            process = Process(tmp_path, rank, 2, pid=100 * (world + 1) + rank, began=began)
+            process = Process(tmp_path, rank, 2, pid=100 * (number + 1) + rank, began=number and 50_000, world=world)
             thread = process.thread()
             if rank:
-                thread.call("MPI_Recv", began + 15, began + 30, process.comm(), 0, 5, world)
+                thread.call("MPI_Recv", 50_015, 50_030, process.comm(), 0, 5, number)
             else:
-                thread.call("MPI_Send", began + 10, began + 20, process.comm(), 1, 5, world)
+                thread.call("MPI_Send", 50_010, 50_020, process.comm(), 1, 5, number)
             process.write()
     trace = loaded(tmp_path)
-    assert [row["pid"] for row in trace.rows] == [100, 101, 200, 201]
-    assert pairs(trace) == [(0, 1), (2, 3)]
-    assert trace.messages["bytes"].tolist() == [0, 1]
+    assert [row["rank"] for row in trace.rows] == list(range(8))
+    assert {row["pid"] // 100 for row in trace.rows[:2]} == {1}
+    assert all(a["pid"] + 1 == b["pid"] for a, b in zip(trace.rows[::2], trace.rows[1::2], strict=True))
+    assert pairs(trace) == [(0, 1), (2, 3), (4, 5), (6, 7)]
+    assert sorted(trace.messages["bytes"].tolist()) == [0, 1, 2, 3]
+    assert [comm["members"] for comm in trace.comms[1:]] == [[0, 1], [2, 3], [4, 5], [6, 7]]
+    assert trace.meta["size"] == 8 and not trace.meta["missing"]
+    assert "ranks 2-3 are ranks 0-1 of a WORLD of its own, which was started later" in trace.meta["notes"]
+
+
+def test_processes_of_a_spawned_world_on_two_hosts(tmp_path):
+    """Which belong together shows where ranks are there once only; else nothing is matched."""
+    for times in 1, 2:
+        for world in range(times):
+            for rank in range(2):
+                process = Process(tmp_path, rank, 2, boot=f"boot{rank}", pid=1000 * times + 10 * world + rank, world=1)
+                thread = process.thread()
+                if rank:
+                    thread.call("MPI_Recv", 15, 30, process.comm(), 0, 5, 1)
+                else:
+                    thread.call("MPI_Send", 10, 20, process.comm(), 1, 5, 1)
+                process.write()
+        trace = loaded(tmp_path)
+        assert len(trace.messages) == (times == 1)
+        for file in tmp_path.iterdir():
+            file.unlink()
 
 
 def test_jobs_of_threads_give_the_same(tmp_path):

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+import mmpi.trace
 import trace_reader
 from jobs import lines, run
 from mmpi import world
@@ -324,9 +325,11 @@ def test_misuse_of_states(tmp_path):
     trace.stop()
     wrong(trace.start, "t2", limit="much")
     wrong(trace.start, "t2", limit=1000)
+    for text in "64X", "-5M", "5 M", "4M,often", "99999999999999999999g", "1,ring":
+        wrong(trace.start, "t2", limit=text)
     """, prelude="")
     assert result.returncode == 0, result.stderr
-    kinds = ["RuntimeError", "TypeError", "TypeError", "TypeError", "TypeError", "ValueError", "ValueError"]
+    kinds = ["RuntimeError", *["TypeError"] * 4, *["ValueError"] * 8]
     assert [line.split()[0] for line in result.stdout.splitlines()] == kinds
     assert "state 'a' ends inside another" in result.stdout and "64M" in result.stdout
 
@@ -580,17 +583,78 @@ def test_programs_that_ranks_start_have_no_part_in_the_trace(tmp_path):
     assert process.rank == 0 and len(list((tmp_path / "trace").glob("*.mmpid"))) == 1
 
 
-def test_spawned_processes_have_no_part_in_the_trace(tmp_path):
-    processes = traced(tmp_path, 1, """
-    if MPI.Comm.Get_parent() == MPI.COMM_NULL:
-        children = MPI.COMM_WORLD.Spawn(sys.executable, [sys.argv[0]], 1)
-    else:
-        children = MPI.Comm.Get_parent()
-    children.Barrier()
-    children.Disconnect()
-    """)
-    assert [process.rank for process in processes] == [0]
-    assert len(processes[0].calls("Comm_spawn")) == 1
+SPAWNING = """
+if MPI.Comm.Get_parent() == MPI.COMM_NULL:
+    all_children = [MPI.COMM_SELF.Spawn(sys.executable, [sys.argv[0]], 2) for _ in range(2)]
+    for children in all_children: children.Barrier()
+    for children in all_children: children.Disconnect()
+else:
+    W.Barrier()
+    W.Send(bytes(rank + 3), 1 - rank) if rank == 0 else W.Recv(bytearray(3), 0)
+    MPI.Comm.Get_parent().Barrier()
+    MPI.Comm.Get_parent().Disconnect()
+"""
+
+
+def check_spawned(processes, folder):
+    """Two worlds of two beside that of the launcher, each matched in itself."""
+    assert sorted(process.rank for process in processes) == [0, 0, 0, 1, 1]
+    assert sum(process.definitions.world == 0 for process in processes) == 1
+    found = mmpi.trace.load(folder)
+    assert [row["rank"] for row in found.rows if not row["thread"]] == list(range(5))
+    rank = [row["rank"] for row in found.rows]
+    sent = [(rank[found.calls["row"][m["send"]]], rank[found.calls["row"][m["receive"]]]) for m in found.messages]
+    assert sorted(sent) == [(1, 2), (3, 4)]
+    assert sorted(comm["members"] for comm in found.comms if comm["name"] == "MPI_COMM_WORLD") == [[1, 2], [3, 4]]
+
+
+def test_spawned_worlds_are_recorded(tmp_path):
+    processes = traced(tmp_path, 1, SPAWNING)
+    assert len(next(process for process in processes if not process.definitions.world).calls("Comm_spawn")) == 2
+    check_spawned(processes, tmp_path / "trace")
+
+
+def test_spawned_worlds_without_mmpi_run(tmp_path):
+    """The job has no name then but that of who records there."""
+    mpiexec = shutil.which("mpiexec", path=os.path.dirname(sys.executable))
+    if not mpiexec:
+        pytest.skip("this environment has no launcher of its own")
+    options = ["--oversubscribe"] if "open-mpi" in run(mpiexec, "--version").stdout.lower().replace(" ", "-") else []
+    result = run(mpiexec, *options, "-n", "1", sys.executable, program(tmp_path, SPAWNING), env={"MMPI_TRACE": f"{tmp_path}/trace"})
+    assert result.returncode == 0, result.stdout + result.stderr
+    check_spawned(trace_reader.read(tmp_path / "trace"), tmp_path / "trace")
+
+
+SESSIONS = """
+import mmpi
+from mmpi import MPI
+session = MPI.Session.Init()
+group = session.Create_group("mpi://WORLD")
+rank = group.rank
+for _ in range(2):
+    comm = MPI.Intracomm.Create_from_group(group)
+    comm.Barrier()
+    if comm.rank == 0: comm.Send(bytes(5), 1)
+    if comm.rank == 1: comm.Recv(bytearray(5), 0)
+    comm.Free()
+group.Free()
+session.Finalize()
+"""
+
+
+def test_programs_that_use_sessions_only(tmp_path):
+    (tmp_path / "program.py").write_text(SESSIONS)
+    result = run(sys.executable, "-m", "mmpi", "run", "-n", "2", "--trace", tmp_path / "trace", tmp_path / "program.py")
+    if "NotImplementedError" in result.stderr:
+        pytest.skip("this MPI library has no sessions")
+    assert result.returncode == 0, result.stdout + result.stderr
+    found = mmpi.trace.load(tmp_path / "trace")
+    assert [row["rank"] for row in found.rows] == [0, 1] and found.meta["size"] == 2
+    assert len(found.messages) == 2
+    name = [found.operations[operation]["name"] for operation in found.calls["operation"]]
+    together = sorted((instance, name[call]) for instance, call, _ in found.collectives.tolist())
+    assert together == [(instance, name) for instance in range(4) for name in ["MPI_Comm_free" if instance % 2 else "MPI_Barrier"] * 2]
+    assert not len(found.unmatched)
 
 
 # --- clocks ---------------------------------------------------------------------------------------------------------------

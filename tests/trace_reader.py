@@ -85,7 +85,7 @@ class Definitions:
     def __init__(self, path):
         data, at = Path(path).read_bytes(), 0
         self.operations, self.sites, self.comms, self.states, self.strings = {}, {}, {}, {}, {}
-        self.clocks, self.notes, self.process = [], [], None
+        self.clocks, self.notes, self.process, self.world = [], [], None, None
         while at + 8 <= len(data):
             length, crc = struct.unpack_from("<II", data, at)
             body = data[at + 8 : at + 8 + length]
@@ -97,7 +97,7 @@ class Definitions:
 
     def _add(self, kind, number, numbers, texts):
         if kind == PROCESS:
-            self.process = (*numbers[:3], *texts)
+            self.process, self.world = (*numbers[:3], *texts), numbers[3]
         elif kind == CLOCK:
             self.clocks.append(numbers[:4])
         elif kind == NOTE:

@@ -25,16 +25,17 @@ def low(value, bits):
 class Process:
     """A process that is traced; `now` of its calls are ticks, which are ns unless `rate` (ns a tick) says otherwise."""
 
-    def __init__(self, folder, rank, size, job="j0b", host="here", boot="boot", pid=None, rate=None, began=0, since=10**18):
+    def __init__(self, folder, rank, size, job="j0b", host="here", boot="boot", pid=None, rate=None, began=0, since=10**18, world=0):
         self.folder, self.rank, self.size, self.job, self.host, self.boot = Path(folder), rank, size, job, host, boot
         self.pid, self.rate, self.began, self.since = pid or 100 + rank, rate, began, since
         self.definitions, self.threads, self.known = b"", {}, {}
         self.operation_numbers, self.site_numbers, self.comm_numbers, self.string_numbers = {}, {}, {}, {}
+        self.world = world
         self.describe(rank, size)
         self.note(0, "recording started")
 
     def describe(self, rank, size):
-        self.define(PROCESS, 0, [self.pid, rank, size], [self.job, self.host, self.boot, "program.py", "MPICH 4"])
+        self.define(PROCESS, 0, [self.pid, rank, size, self.world, 7], [self.job, self.host, self.boot, "program.py", "MPICH 4"])
 
     def define(self, kind, number, numbers, texts):
         body = struct.pack("<II6q", kind, number, *numbers, *[0] * (6 - len(numbers))) + b"".join(text.encode() + b"\0" for text in texts)

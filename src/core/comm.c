@@ -118,7 +118,7 @@ static Context *context_of(MPI_Comm comm, uint64_t id)
     return context;
 }
 
-static uint64_t mix(uint64_t a, uint64_t b)             /* the finalizer of splitmix64 */
+uint64_t mix(uint64_t a, uint64_t b)    /* the finalizer of splitmix64 */
 {
     uint64_t x = a + UINT64_C(0x9e3779b97f4a7c15) * (b + 1);
     x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);

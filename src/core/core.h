@@ -487,6 +487,7 @@ Comm *adopt_comm(PyTypeObject *, MPI_Comm, Context *parent);    /* the same of a
 void comm_dealloc(PyObject *);
 void choose_errors(MPI_Errhandler, int keep);           /* what new communicators do with errors */
 PyTypeObject *class_of_comm(MPI_Comm);
+uint64_t mix(uint64_t, uint64_t);        /* a hash of two numbers, of which ids are made */
 Comm *wrap_comm(PyTypeObject *, MPI_Comm);              /* an object for a communicator that exists; TypeError if it is none of this class */
 int prepare_comm(PyObject *module);                     /* after MPI_Init: ids of WORLD and SELF */
 void end_comms(void);                   /* before MPI_Finalize */

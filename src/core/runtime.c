@@ -280,15 +280,22 @@ static int take_up(PyObject *module, MPI_Errhandler handler, int keep)
     return watch_end() || prepare_comm(module) || prepare_objects(MPI_COMM_WORLD) ? -1 : 0;
 }
 
-FUNCTION(_begin_sessions, "folder, errors", "Prepare for the end of a program that has opened its first session.")
+FUNCTION(_begin_sessions, "folder, errors, rank, size", "Prepare for the end of a program that has opened its first session.")
 {
-    Frame frame; int keep; const char *folder, *errors; MPI_Errhandler handler;
+    Frame frame; int keep, rank, size; const char *folder, *errors; MPI_Errhandler handler;
     (void)self;
-    if (PARSE(&frame, to_text, &folder, to_text, &errors) || errors_named(errors, &handler, &keep)) return finish(&frame, RAISED);
+    if (PARSE(&frame, to_text, &folder, to_text, &errors, to_int, &rank, to_int, &size) || errors_named(errors, &handler, &keep)) return finish(&frame, RAISED);
     const Head *head = flight_head();
     if ((!head->initialized || head->finalized) && open_flight(folder)) return finish(&frame, RAISED);
+    describe_rank(rank, size);
     choose_errors(handler, keep);
     return finish(&frame, watch_end() ? RAISED : 0);
+}
+
+FUNCTION0(_place, "Rank and size of this process's WORLD, also where only sessions are used; -1 before MPI runs.")
+{
+    (void)self;
+    return Py_BuildValue("ii", (int)flight_head()->rank, (int)flight_head()->size);
 }
 
 FUNCTION(_begin, "level, folder, errors", "Start or join MPI; return the thread level provided and whether it was started here.")
@@ -577,7 +584,7 @@ FUNCTION(_set_abort_status, "status", "The end of the program aborts the job wit
 }
 
 PyMethodDef runtime_functions[] = {
-    ROW_(module, _begin, 0), ROW_(module, _begin_sessions, 0), ROW_(module, _set_policy, 0), ROW_(module, _set_patience, 0), ROW_(module, _doom, 0),
+    ROW_(module, _begin, 0), ROW_(module, _begin_sessions, 0), ROW0(module, _place), ROW_(module, _set_policy, 0), ROW_(module, _set_patience, 0), ROW_(module, _doom, 0),
     ROW0(module, _counters), ROW0(module, _report_leaks), ROW0(module, _state), ROW0(module, Finalize),
     ROW0(module, Is_initialized), ROW0(module, Is_finalized), ROW0(module, Query_thread), ROW0(module, Is_thread_main), ROW0(module, Get_version),
     ROW0(module, Get_library_version), ROW0(module, Get_processor_name), ROW0(module, Wtime), ROW0(module, Wtick),

@@ -69,10 +69,9 @@ static int take_up(MPI_Session session)
     if (mpi_state == RUNNING) return 0;
     keep_open();
     describe(session, &rank, &size);
-    PyObject *life = PyImport_ImportModule("mmpi.life"), *done = life ? PyObject_CallMethod(life, "start_sessions", "i", size) : NULL;
+    PyObject *life = PyImport_ImportModule("mmpi.life"), *done = life ? PyObject_CallMethod(life, "start_sessions", "ii", rank, size) : NULL;
     Py_XDECREF(life);
     Py_XDECREF(done);
-    if (done) describe_rank(rank, size);
     return done ? 0 : RAISED;
 }
 
@@ -160,10 +159,44 @@ CLASSMETHOD(Group, Create_from_session_pset, "session, pset_name", "The group of
 
 /* --- communicators of groups ------------------------------------------------------------------------------ */
 
-static PyObject *of_groups(Frame *frame, int rc, PyTypeObject *class, MPI_Comm new)
+/* How many communicators were made of this group with this tag, this one included. */
+static uint64_t count_made(uint64_t what)
+{
+    static struct { uint64_t what, n; } *made;
+    static size_t n;
+    size_t i = 0;
+    while (i < n && made[i].what != what) i++;
+    if (i < n) return ++made[i].n;
+    void *more = realloc(made, (n + 1) * sizeof *made);
+    if (!more) return 0;
+    made = more;
+    made[n].what = what;
+    return made[n++].n = 1;
+}
+
+/* An id that the members agree on: of the tag, of who they are among those that were started together, and of the number before; 0: none. */
+static uint64_t id_of_group(MPI_Comm comm, const char *tag)
+{
+    MPI_Group group = MPI_GROUP_NULL, world = MPI_GROUP_NULL;
+    uint64_t what = 14695981039346656037u;
+    int n = 0, known = open_sessions && !MPI_Group_from_session_pset(sessions[0], "mpi://WORLD", &world) && !MPI_Comm_group(comm, &group) && !MPI_Group_size(group, &n);
+    for (const char *c = tag; *c; c++) what = mix(what, (unsigned char)*c);
+    for (int i = 0, rank; i < n && known; i++) {
+        known = !MPI_Group_translate_ranks(group, 1, &i, world, &rank);
+        what = mix(what, (uint64_t)rank);
+    }
+    if (group != MPI_GROUP_NULL) MPI_Group_free(&group);
+    if (world != MPI_GROUP_NULL) MPI_Group_free(&world);
+    const uint64_t number = known ? count_made(what) : 0;
+    return number ? mix(what, number) : 0;
+}
+
+static PyObject *of_groups(Frame *frame, int rc, PyTypeObject *class, MPI_Comm new, const char *tag)
 {
     if (!rc && prepare_objects(new)) rc = RAISED;
-    return finish_with(frame, rc, rc ? NULL : (PyObject *)adopt_comm(class, new, NULL));
+    Comm *self = rc ? NULL : adopt_comm(class, new, NULL);
+    if (self && self->context && class == IntracommType) self->context->id = self->context->known->id = id_of_group(new, tag);
+    return finish_with(frame, rc, (PyObject *)self);
 }
 
 CLASSMETHOD(Comm, Create_from_group, "group, stringtag='org.maroonmpi', info=INFO_NULL, errhandler=None",
@@ -173,7 +206,7 @@ CLASSMETHOD(Comm, Create_from_group, "group, stringtag='org.maroonmpi', info=INF
     (void)self;
     int rc = PARSE(&frame, to_group, &group, to_text, &tag, to_info, &info, to_errors, &handler);
     if (!rc) CALL(rc, NOTE(.comm = NULL), MPI_Comm_create_from_group, group, tag, info, handler, &new);
-    return of_groups(&frame, rc, IntracommType, new);
+    return of_groups(&frame, rc, IntracommType, new, tag);
 }
 
 CLASSMETHOD(Comm, Create_from_groups, "local_group, local_leader, remote_group, remote_leader, stringtag='org.maroonmpi', info=INFO_NULL, errhandler=None",
@@ -184,7 +217,7 @@ CLASSMETHOD(Comm, Create_from_groups, "local_group, local_leader, remote_group, 
     (void)self;
     int rc = PARSE(&frame, to_group, &own, to_int, &leader, to_group, &other, to_int, &remote, to_text, &tag, to_info, &info, to_errors, &handler);
     if (!rc) CALL(rc, NOTE(.comm = NULL), MPI_Intercomm_create_from_groups, own, leader, other, remote, tag, info, handler, &new);
-    return of_groups(&frame, rc, IntercommType, new);
+    return of_groups(&frame, rc, IntercommType, new, tag);
 }
 
 /* --- the type --------------------------------------------------------------------------------------------- */

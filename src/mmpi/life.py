@@ -167,7 +167,7 @@ def _tell_stacks(page: str) -> None:
         pass
 
 
-def start_sessions(size: int) -> None:
+def start_sessions(rank: int, size: int) -> None:
     """Prepare what a program needs that opens a session before or without `init()`, as one of `size` processes."""
     from . import endings, job
 
@@ -175,7 +175,7 @@ def start_sessions(size: int) -> None:
     endings.install_hooks()
     traced = _trace_folder()
     job.sweep()
-    core._begin_sessions(job.folder(), rc.errors)
+    core._begin_sessions(job.folder(), rc.errors, rank, size)
     _settle_down(core, size)
     _begin_trace(core, traced)
 

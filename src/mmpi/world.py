@@ -32,6 +32,11 @@ def parent_rank() -> str | None:
     return f"rank {rank} (pid {pid})" if rank and pid != str(os.getpid()) else None
 
 
+def was_spawned() -> bool:
+    """Have ranks started this process by Spawn, as far as can be told before MPI runs?"""
+    return os.environ.get("PMI_SPAWNED", "0") not in ("", "0") or "OMPI_PARENT_PORT" in os.environ
+
+
 def child_of_multiprocessing() -> bool:
     """Is this process, or the program it is just importing, a worker that multiprocessing has made?"""
     process = sys.modules.get("multiprocessing.process")

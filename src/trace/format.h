@@ -70,7 +70,8 @@ typedef struct { uint32_t length, checksum; } DefinitionHead;
 typedef struct { uint32_t kind, id; int64_t numbers[NUMBERS]; } Definition;
 
 enum {
-    DEFINE_PROCESS = 1,                 /* numbers: pid, rank, size; strings: job, host, boot, program, library */
+    DEFINE_PROCESS = 1,                 /* numbers: pid, rank, size, WORLD (0: the launcher's, 1: one that was spawned, else which of those), when the process was
+                                         * started, in ticks of the kernel; strings: job, host, boot, program, library */
     DEFINE_OPERATION,                   /* id: operation; strings: name */
     DEFINE_SITE,                        /* id; numbers: line; strings: file, function */
     DEFINE_COMM,                        /* id; numbers: id equal on all ranks, that of the parent, rank, size, size of the other group or -1, rank in WORLD of rank 0; strings: name */

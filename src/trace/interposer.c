@@ -130,32 +130,15 @@ static void read_program(char *text, size_t size)
     for (size_t i = 0; i < n; i++) if (!text[i]) text[i] = ' ';
 }
 
-/* 64M, or 64M,ring */
-static int read_limit(TraceOptions *options)
-{
-    const char *text = getenv("MMPI_TRACE_LIMIT"), *units = "kmg";
-    char *end = (char *)(uintptr_t)"";
-    options->limit = UINT64_C(256) << 20;
-    if (!text || !*text) return 0;
-    if (*text != ',') options->limit = strtoull(text, &end, 10);
-    else end = (char *)(uintptr_t)text;
-    const char *unit = *end && *end != ',' ? strchr(units, *end | 0x20) : NULL;
-    if (unit) options->limit <<= 10 * (unit - units + 1);
-    end += unit != NULL;
-    end += strspn(end, "iIbB");
-    options->ring = !strcmp(end, ",ring");
-    return options->limit < UINT64_C(2) << 20 || options->limit > UINT64_C(1) << 42 || (*end && strcmp(end, ",stop") && !options->ring);
-}
-
 static int start(void)
 {
     static char program[900], version[8193];
-    const char *step = NULL, *folder = getenv("MMPI_TRACE"), *why = settle_library();
+    const char *step = NULL, *folder = getenv("MMPI_TRACE"), *limit = getenv("MMPI_TRACE_LIMIT"), *why = settle_library();
     int rank = -1, size = -1, length;
     TraceOptions options = {.folder = folder, .job = getenv("MMPI_JOB"), .program = program, .library = version};
     if (why) { fprintf(stderr, "mmpi: this program is not recorded: its MPI library cannot be used: %s\n", why); return 0; }
     if (is_of_a_rank() || is_spawned()) return 0;
-    if (read_limit(&options)) { fprintf(stderr, "mmpi: this program is not recorded: MMPI_TRACE_LIMIT: expected bytes, as in 64M, at least 2M\n"); return 0; }
+    if ((why = mmpi_trace_limit(limit ? limit : "", &options.limit, &options.ring))) { fprintf(stderr, "mmpi: this program is not recorded: MMPI_TRACE_LIMIT: %s\n", why); return 0; }
     read_program(program, sizeof program);
     library_says("PMPI_Get_library_version", (Arg)version, (Arg)&length);
     version[strcspn(version, "\n")] = 0;

@@ -416,7 +416,7 @@ static PyObject *start(PyObject *self, PyObject *args)
 {
     TraceOptions o; unsigned long long limit; const char *step;
     (void)self;
-    if (!PyArg_ParseTuple(args, "ssssiiKp", &o.folder, &o.job, &o.program, &o.library, &o.rank, &o.size, &limit, &o.ring)) return NULL;
+    if (!PyArg_ParseTuple(args, "ssssiipKp", &o.folder, &o.job, &o.program, &o.library, &o.rank, &o.size, &o.spawned, &limit, &o.ring)) return NULL;
     o.limit = limit;
     int error = mmpi_trace_start(&o, &step);
     session = mmpi_trace_session();
@@ -437,6 +437,15 @@ ANSWER(now, PyLong_FromLongLong(mmpi_trace_now()))
 ANSWER(boot, PyUnicode_FromString(mmpi_trace_boot()))
 ANSWER(event_number, PyLong_FromLong(mmpi_trace_event_number()))
 
+static PyObject *read_limit(PyObject *self, PyObject *args)
+{
+    const char *name, *text, *wrong; uint64_t bytes; int ring;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "ss", &name, &text)) return NULL;
+    if ((wrong = mmpi_trace_limit(text, &bytes, &ring))) return PyErr_Format(PyExc_ValueError, "%s: %s, not '%s'", name, wrong, text);
+    return Py_BuildValue("KO", (unsigned long long)bytes, ring ? Py_True : Py_False);
+}
+
 static PyObject *pause_recording(PyObject *self, PyObject *yes)
 {
     (void)self;
@@ -446,10 +455,10 @@ static PyObject *pause_recording(PyObject *self, PyObject *yes)
 
 static PyObject *set_rank(PyObject *self, PyObject *args)
 {
-    int rank, size; const char *library;
+    int rank, size, spawned; const char *library;
     (void)self;
-    if (!PyArg_ParseTuple(args, "iis", &rank, &size, &library)) return NULL;
-    mmpi_trace_rank(rank, size, library);
+    if (!PyArg_ParseTuple(args, "siip", &library, &rank, &size, &spawned)) return NULL;
+    mmpi_trace_rank(rank, size, spawned, library);
     Py_RETURN_NONE;
 }
 
@@ -491,10 +500,11 @@ static PyObject *prepare(PyObject *self, PyObject *args)
 
 static PyMethodDef functions[] = {
     METHOD("prepare", prepare, METH_VARARGS, "Our own folder, whose code is not where calls are made, and what decorates a function."),
-    METHOD("start", start, METH_VARARGS, "Record into a folder: folder, job, program, library, rank, size, limit in bytes, ring."),
+    METHOD("start", start, METH_VARARGS, "Record into a folder: folder, job, program, library, rank, size, spawned, limit in bytes, ring."),
+    METHOD("limit", read_limit, METH_VARARGS, "The bytes of a limit, and whether the oldest are overwritten: name, text."),
     METHOD("stop", stop, METH_NOARGS, "End the recording."), METHOD("flush", flush, METH_NOARGS, "Write to the disk what was recorded."),
     METHOD("pause", pause_recording, METH_O, "Record nothing for a while, or go on."), METHOD("is_on", is_on, METH_NOARGS, "Does it record now?"),
-    METHOD("is_started", is_started, METH_NOARGS, "Is a recording under way, if only paused?"), METHOD("set_rank", set_rank, METH_VARARGS, "rank, size, library"),
+    METHOD("is_started", is_started, METH_NOARGS, "Is a recording under way, if only paused?"), METHOD("set_rank", set_rank, METH_VARARGS, "library, rank, size, spawned"),
     METHOD("now", now, METH_NOARGS, "CLOCK_MONOTONIC in ns."), METHOD("boot", boot, METH_NOARGS, "The kernel's boot id."),
     METHOD("clock", clock_told, METH_VARARGS, "peer, time, difference, bound"),
     METHOD("event_number", event_number, METH_NOARGS, "A new number for events, 0 if there is none left."),

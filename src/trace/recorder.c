@@ -181,9 +181,29 @@ void mmpi_trace_note(int kind, const char *text)
     define(DEFINE_NOTE, 0, NUMBERED(kind, mmpi_trace_now()), TEXTS(text), 1);
 }
 
+static int64_t started_at(void)
+{
+    char text[1024];
+    FILE *file = fopen("/proc/self/stat", "re");
+    size_t n = file ? fread(text, 1, sizeof text - 1, file) : 0;
+    if (file) fclose(file);
+    text[n] = 0;
+    char *at = strrchr(text, ')');      /* ends the second word, which may have blanks; the time is the 22nd */
+    for (int word = 2; at && word < 22; word++) at = strchr(at + 1, ' ');
+    return at ? strtoll(at, NULL, 10) : 0;
+}
+
+/* Of worlds that were spawned Open MPI has names; MPICH has none, but starts the processes of one after those of the other. */
+static int64_t world(void)
+{
+    const char *name = options.spawned ? getenv("PMIX_NAMESPACE") : NULL;
+    return name && *name ? 2 + (int64_t)checksum((const unsigned char *)name, strlen(name)) : options.spawned;
+}
+
 static void define_process(void)
 {
-    define(DEFINE_PROCESS, 0, NUMBERED(getpid(), options.rank, options.size), TEXTS(job, host, boot, options.program, options.library), 5);
+    const int64_t numbers[NUMBERS] = {getpid(), options.rank, options.size, world(), started_at()};
+    define(DEFINE_PROCESS, 0, numbers, TEXTS(job, host, boot, options.program, options.library), 5);
 }
 
 void mmpi_trace_clock(int peer, int64_t time, int64_t difference, int64_t bound)
@@ -907,6 +927,22 @@ static int open_definitions(void)
     return 0;
 }
 
+const char *mmpi_trace_limit(const char *text, uint64_t *bytes, int *ring)
+{
+    enum { DEFAULT = 256, LEAST = 2, MOST = 1 << 22 };          /* MiB */
+    static const char units[] = "kmg";
+    const size_t digits = strspn(text, "0123456789");
+    const char *at = text + digits, *unit = digits && *at ? strchr(units, *at | 0x20) : NULL;
+    uint64_t n = digits ? strtoull(text, NULL, 10) : (uint64_t)DEFAULT << 20;
+    if (unit) { at++; n = n >> 42 ? n : n << 10 * (unit - units + 1); }
+    if (digits) at += (*at | 0x20) == 'b' ? 1 : (*at | 0x20) == 'i' && (at[1] | 0x20) == 'b' ? 2 : 0;
+    *bytes = n;
+    *ring = !strcmp(at, ",ring");
+    if (*at && *at != ',') return "expected bytes, as in 64M";
+    if (*at && !*ring && strcmp(at, ",stop")) return "expected bytes, then stop or ring after a comma, as in 64M,ring";
+    return n < (uint64_t)LEAST << 20 || n > (uint64_t)MOST << 20 ? "expected bytes, from 2M to 4096G" : NULL;
+}
+
 static void keep_options(const TraceOptions *given)
 {
     options = *given;
@@ -974,13 +1010,14 @@ void mmpi_trace_flush(void)
     if (definitions >= 0) fdatasync(definitions);
 }
 
-void mmpi_trace_rank(int rank, int size, const char *library)
+void mmpi_trace_rank(int rank, int size, int spawned, const char *library)
 {
     pthread_mutex_lock(&lock);
     free((char *)(uintptr_t)options.library);
     options.library = strdup(library);
     options.rank = rank;
     options.size = size;
+    options.spawned = spawned;
     EACH_STREAM(s) if (!s->closed) { s->head->rank = rank; s->head->size = size; }
     define_process();
     pthread_mutex_unlock(&lock);

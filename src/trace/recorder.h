@@ -10,6 +10,7 @@ enum { TRACE_NO_PEER = -2, TRACE_PROC_NULL = -1 };      /* what a peer can be be
 typedef struct {
     const char *folder, *job, *program, *library;
     int rank, size;                     /* in WORLD, -1 while not known */
+    int spawned;                        /* this WORLD */
     uint64_t limit;                     /* bytes, for all threads of the process */
     int ring;                           /* overwrite the oldest instead of stopping there */
 } TraceOptions;
@@ -26,6 +27,8 @@ typedef struct {                        /* a call as it is entered */
 typedef struct { int error, in_vain, known, peer, tag; int64_t bytes; } TraceEnd;       /* known: peer, tag and bytes are those of the message received */
 
 EXPORTED const char *mmpi_trace_version(void);  /* MaroonMPI's: what is loaded first, the interposer, may be another's */
+/* Of a limit as MMPI_TRACE_LIMIT has it ("", "64M", "64M,ring", ",stop"): the bytes, and whether the oldest are overwritten. NULL, or what is wrong with it. */
+EXPORTED const char *mmpi_trace_limit(const char *text, uint64_t *bytes, int *ring);
 /* 0, or an errno; then *step says of what */
 EXPORTED int mmpi_trace_start(const TraceOptions *, const char **step);
 EXPORTED void mmpi_trace_stop(void);
@@ -33,7 +36,7 @@ EXPORTED void mmpi_trace_pause(int yes);
 EXPORTED void mmpi_trace_flush(void);   /* to the disk */
 EXPORTED int mmpi_trace_on(void);       /* does it record now? */
 EXPORTED int mmpi_trace_session(void);  /* number of the recording under way, 0: none */
-EXPORTED void mmpi_trace_rank(int rank, int size, const char *library);
+EXPORTED void mmpi_trace_rank(int rank, int size, int spawned, const char *library);
 EXPORTED int64_t mmpi_trace_now(void);  /* CLOCK_MONOTONIC in ns, as this process sees it */
 EXPORTED uint64_t mmpi_trace_ticks(void);
 EXPORTED const char *mmpi_trace_boot(void);

@@ -11,6 +11,14 @@ _FILE = re.compile(r"([^-]+)-.+\.mmpi[sd]$")  # streams and definitions: `<job>-
 MERGED = "trace.mmpit"
 
 
+def owner(path: str) -> str | None:
+    """The job whose trace a folder holds, if it is one's."""
+    with contextlib.suppress(OSError):
+        jobs = {found[1] for name in os.listdir(path) if (found := _FILE.match(name))}
+        return jobs.pop() if len(jobs) == 1 else None
+    return None
+
+
 def of_others(path: str, job: str) -> list[str]:
     """The files in a folder that belong to the trace of another job."""
     try:

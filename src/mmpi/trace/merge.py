@@ -227,28 +227,63 @@ def _numbers(table: dict[int, int], end: int) -> bytes:
 
 
 def _worlds(processes: Sequence[Process]) -> list[int]:
-    """To which WORLD each process belongs. Spawned ones have the same ranks again: those whose processes all began later."""
+    """To which WORLD each process belongs, by number."""
     jobs: dict[str, list[Process]] = {}
     for process in processes:
         jobs.setdefault(process.job, []).append(process)
     worlds, number = [0] * len(processes), 0
     for members in jobs.values():
-        for world in _generations(members):
+        for world in _worlds_of_job(members):
             for process in world:
                 worlds[process.number] = number
             number += 1
     return worlds
 
 
-def _generations(processes: list[Process]) -> list[list[Process]]:
-    found: list[list[Process]] = []
-    for process in sorted(processes, key=lambda process: process.streams[0].first.realtime):
-        ranks = [(member.rank, member.size) for member in found[-1]] if found else []
-        if not found or process.rank in [rank for rank, _ in ranks] or (ranks and process.size != ranks[0][1]):
-            found.append([])
-        found[-1].append(process)
-    sizes = [len(world) == world[0].size for world in found]
-    return found if all(sizes) else [processes]  # they began at the same time: which is which cannot be told
+def _worlds_of_job(processes: Sequence[Process]) -> list[list[Process]]:
+    """What the launcher started, then what ranks have spawned, the first first."""
+    told: dict[int, list[Process]] = {}
+    for process in processes:
+        told.setdefault(process.world, []).append(process)
+    spawned = [members for world, members in told.items() if world > 1] + _unnamed(told.get(1, []))
+    spawned.sort(key=lambda members: min(process.streams[0].first.realtime for process in members))
+    return [told[0], *spawned] if 0 in told else spawned
+
+
+def _unnamed(processes: Sequence[Process]) -> list[list[Process]]:
+    """Worlds without a name. On a host, a launcher starts the processes of one after those of the other, in the order of their ranks."""
+    runs: list[list[Process]] = []
+    for process in sorted(processes, key=lambda process: (process.boot, process.started, process.pid)):
+        last = runs[-1][-1] if runs else None
+        if not last or (process.boot, process.size) != (last.boot, last.size) or process.rank <= last.rank:
+            runs.append([])
+        runs[-1].append(process)
+    whole = [run for run in runs if len(run) == run[0].size]
+    for size in {run[0].size for run in runs if len(run) < run[0].size}:
+        parts = [run for run in runs if len(run) < size == run[0].size]
+        ranks = [process.rank for run in parts for process in run]
+        whole += [[process for run in parts for process in run]] if len(set(ranks)) == len(ranks) else parts  # else which is whose nobody knows
+    return whole
+
+
+def _renumber(processes: Sequence[Process], worlds: Sequence[int]) -> list[str]:
+    """Let the ranks of each world follow those of the one before; returns what is to be said of that."""
+    sizes: dict[int, int] = {}
+    for process in processes:
+        world = worlds[process.number]
+        sizes[world] = max(sizes.get(world, 0), process.size, process.rank + 1)
+    notes, base = [], 0
+    for world, size in sorted(sizes.items()):
+        for process in processes:
+            if base and worlds[process.number] == world and process.rank >= 0:
+                process.rank += base
+        if base:
+            ranks = f"rank {base} is rank 0" if size == 1 else f"ranks {base}-{base + size - 1} are ranks 0-{size - 1}"
+            notes.append(f"{ranks} of a WORLD of its own, which was started later")
+        base += size
+    for process in processes:
+        process.size = base or process.size
+    return notes
 
 
 # --- the merge -------------------------------------------------------------------------------------------------------
@@ -271,8 +306,8 @@ class Merger:
         self.processes = read_folder(folder)
         self.jobs = jobs
         self.tables = Tables(self.processes)
+        self.notes = [*self.tables.notes, *_renumber(self.processes, self.tables.worlds)]
         self.hosts = self._hosts()
-        self.notes = list(self.tables.notes)
         self.handle = self._prepare()
         self.rows = self._scan()
         self.found: dict[str, int] = {}

@@ -8,6 +8,8 @@ import os
 import re
 import sys
 
+from .folder import owner, prepare
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,8 +52,6 @@ def _wrap(state: Any, function: F) -> F:
 _trace = _load()
 _trace.prepare(os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep, _wrap)
 
-LIMIT = 256 << 20  # bytes that a process records at most
-_UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 _STATE, _EVENT, _COUNTER = 0, 1, 2
 
 
@@ -73,12 +73,10 @@ def start(
     folder holds the trace of another job and `overwrite` is false, RuntimeError if a recording is under way, ValueError if the
     limit is none, OSError if files cannot be made.
     """
-    from .folder import prepare
-
     if _trace.is_started():
         raise RuntimeError("mmpi.trace.start(): a recording is under way; stop() ends it, pause() and resume() interrupt it")
     path = os.path.abspath(os.fspath(folder) if folder is not None else os.environ.get("MMPI_TRACE") or "trace")
-    job, limits = _job(), _limits(limit, ring)
+    job, limits = _job(path), _limits(limit, ring)
     prepare(path, job, overwrite)
     _start(path, job, limits, sys.modules.get("mmpi._core"))
     if _mpi_runs():  # what was sent before is not recorded: the notes of a pause say so
@@ -142,30 +140,24 @@ class window:  # noqa: N801 (used like a function)
 
 def _limits(limit: int | str | None, ring: bool | None) -> tuple[int, bool]:
     """Bytes, and whether the oldest are overwritten."""
-    text, comma, policy = os.environ.get("MMPI_TRACE_LIMIT", "").partition(",")
-    if comma and policy not in ("stop", "ring"):
-        raise ValueError(f"MMPI_TRACE_LIMIT: after the comma stop or ring is expected, not {policy!r}")
-    where = "MMPI_TRACE_LIMIT" if limit is None else "limit"
-    value = limit if limit is not None else text or LIMIT
-    if isinstance(value, str):
-        found = re.fullmatch(r"(\d+)\s*([kmg]?)(i?b)?", value.strip().lower())
-        if not found:
-            raise ValueError(f"{where}: expected bytes, as in 64M, not {value!r}")
-        value = int(found[1]) * _UNITS[found[2]]
-    if not 2 << 20 <= value <= 1 << 42:
-        raise ValueError(f"{where}: expected at least 2 MiB (2M), not {value} bytes")
-    return value, policy == "ring" if ring is None else bool(ring)
+    size, keep_latest = _trace.limit("MMPI_TRACE_LIMIT", os.environ.get("MMPI_TRACE_LIMIT", ""))
+    if limit is not None:
+        size, latest = _trace.limit("limit", str(limit).strip())
+        keep_latest = keep_latest or latest
+    return size, keep_latest if ring is None else bool(ring)
 
 
-def _job() -> str:
-    """The job's name; a process without a launcher is a job of its own."""
+def _job(path: str = "") -> str:
+    """The job's name; a process without a launcher is a job of its own, one that was spawned belongs to who records there."""
     import zlib
 
-    from mmpi import job
+    from mmpi import job, world
     from mmpi.evidence import launcher_evidence
 
-    if os.environ.get("MMPI_JOB") or launcher_evidence():
+    if os.environ.get("MMPI_JOB"):
         return job.job_name()
+    if launcher_evidence():
+        return (owner(path) if world.was_spawned() else None) or job.job_name()
     return f"{zlib.crc32(f'{os.uname().nodename} {os.getpid()} {job._start_time(os.getpid())}'.encode()):08x}"
 
 
@@ -181,25 +173,24 @@ def _mpi_runs() -> bool:
     return core is not None and core._state() == "running"
 
 
-def _who(core: Any) -> tuple[int, int, str]:
-    """Rank, size, library; -1 as long as MPI does not run."""
+def _who(core: Any) -> tuple[str, int, int, bool]:
+    """Library, rank, size, and whether others have spawned this WORLD; -1 as long as MPI does not run."""
     if core is None or core._state() != "running":
-        return -1, -1, ""
+        return "", -1, -1, False
     library = core.Get_library_version().partition("\n")[0][:200]
     try:
-        return core.COMM_WORLD.rank, core.COMM_WORLD.size, library
+        return library, *core._place(), core.Comm.Get_parent() != core.COMM_NULL
     except Exception:  # a session without WORLD
-        from mmpi.world import RANKS
+        from mmpi import world
 
-        return next((int(os.environ[name]) for name in RANKS if os.environ.get(name, "").isdecimal()), -1), -1, library
+        return library, *core._place(), world.was_spawned()
 
 
 def _start(folder: str, job: str, limits: tuple[int, bool], core: Any) -> None:
     """Record into a folder that was prepared for this job."""
-    rank, size, library = _who(core)
-    _trace.start(folder, job, _program(), library, rank, size, *limits)
-    if core is not None and size > 1:
-        _synchronize(core)
+    who = _who(core)
+    _trace.start(folder, job, _program(), *who, *limits)
+    _synchronize(core, *who[2:])
     _attach(True)
 
 
@@ -214,41 +205,34 @@ def _attach(yes: bool) -> None:
 
 def refuse() -> None:
     """Before MPI starts: prepare the folder of MMPI_TRACE; raise if it cannot be used."""
-    from .folder import prepare
-
     _limits(None, None)
     folder = os.environ.get("MMPI_TRACE")
     if folder and not _trace.is_started():
-        prepare(os.path.abspath(folder), _job())
+        path = os.path.abspath(folder)
+        prepare(path, _job(path))
 
 
 def begin(core: Any, folder: str | None) -> None:
     """After MPI has started: record into the folder of MMPI_TRACE, or tell the recording under way which rank this is."""
     if _trace.is_started():
-        rank, size, library = _who(core)
-        _trace.set_rank(rank, size, library)
-        if size > 1:
-            _synchronize(core)
+        who = _who(core)
+        _trace.set_rank(*who)
+        _synchronize(core, *who[2:])
         if _trace.is_on():
             _attach(True)
-    elif folder and not _was_spawned(core):
-        _start(os.path.abspath(folder), _job(), _limits(None, None), core)
-
-
-def _was_spawned(core: Any) -> bool:
-    """Is this the WORLD of processes that others spawned? Its ranks are no ranks of the traced job."""
-    try:
-        return bool(core.Comm.Get_parent() != core.COMM_NULL)
-    except Exception:  # a session without WORLD
-        return False
+    elif folder:
+        path = os.path.abspath(folder)
+        _start(path, _job(path), _limits(None, None), core)
 
 
 _clocks: Any = None  # how the clocks of several hosts are compared, or None
 
 
-def _synchronize(core: Any) -> None:
-    """Compare the clocks of hosts, if all ranks take part: `mmpi run` knows, else MMPI_TRACE_SYNC=1 says so."""
+def _synchronize(core: Any, size: int, spawned: bool) -> None:
+    """Compare the clocks of hosts, if all ranks take part: `mmpi run` knows, else MMPI_TRACE_SYNC=1 says so; not of those that were spawned."""
     global _clocks
+    if size < 2 or spawned:
+        return
     if os.environ.get("MMPI_TRACE_SYNC", "0") in ("", "0") and not os.environ.get("MMPI_TRACE_FAKE_CLOCK"):
         return
     from .clocks import Clocks

@@ -107,6 +107,8 @@ class Process:
     pid: int = 0
     rank: int = -1
     size: int = -1
+    world: int = 0  # 0: the launcher's, 1: one that was spawned, else which of those
+    started: int = 0  # in ticks of its kernel
     operations: dict[int, str] = field(default_factory=dict)
     sites: dict[int, tuple[str, int, str]] = field(default_factory=dict)
     comms: dict[int, Communicator] = field(default_factory=dict)
@@ -163,7 +165,7 @@ def read_definitions(path: str, process: Process) -> None:
 def _define(process: Process, kind: int, number: int, numbers: list[int], raw: list[bytes]) -> None:
     texts = [text.decode("utf-8", "replace") for text in raw] + [""] * 5
     if kind == PROCESS:
-        process.pid, process.rank, process.size = numbers[:3]
+        process.pid, process.rank, process.size, process.world, process.started = numbers[:5]
         process.job, process.host, process.boot, process.program, process.library = texts[:5]
     elif kind == OPERATION:
         process.operations[number] = texts[0]
