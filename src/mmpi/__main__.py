@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import difflib
 import sys
 from collections.abc import Callable, Sequence
 
@@ -113,6 +112,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     what = "option" if name.startswith("-") else "command"
     print(f"mmpi: unknown {what} {name}; the commands are: {', '.join(COMMANDS)}", file=sys.stderr)
+    import difflib
+
     close = difflib.get_close_matches(name, COMMANDS, 1)
     print(f"mmpi: did you mean `mmpi {close[0]}`?" if close else "mmpi: `mmpi --help` tells more", file=sys.stderr)
     return 2

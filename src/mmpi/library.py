@@ -91,7 +91,7 @@ def _wish() -> Wish | None:
     raise LibraryError(f"MMPI_LIBMPI={text}: give the path of a library, a name like libmpi.so.12, or one of {kinds}")
 
 
-def _which(program: str) -> str | None:
+def which(program: str) -> str | None:
     """Like shutil.which, whose import costs every rank more than all the rest here."""
     paths = (os.path.abspath(os.path.join(folder, program)) for folder in os.get_exec_path() if folder)
     return next((path for path in paths if os.path.isfile(path) and os.access(path, os.X_OK)), None)
@@ -112,7 +112,7 @@ def _python_place() -> Place:
 
 def _mpiexec_place(batch: str | None) -> Place | None:
     """The MPI of the first mpiexec on PATH: what a module system or Spack has put there."""
-    found = _which("mpiexec")
+    found = which("mpiexec")
     if not found:
         return None
     real = os.path.realpath(found)
@@ -510,6 +510,6 @@ def _spawn_folder(choice: Choice) -> str | None:
     helpers = ("prte", "orted") if choice.maker == "openmpi" else ("mpiexec",)
     for helper in helpers:
         if os.path.exists(folder / helper):
-            found = _which(helper)
+            found = which(helper)
             return None if found and os.path.dirname(found) == str(folder) else str(folder)
     return None

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import os
 import re
@@ -159,6 +158,8 @@ def read_options(command: Command, part: PartOptions, words: list[str], index: i
             break
         name, value = separate(word)
         if name not in ALL:
+            import difflib
+
             close = difflib.get_close_matches(name, ALL, 1)
             raise LaunchError(
                 f"unknown option {name}",

@@ -7,7 +7,6 @@ import contextlib
 import fcntl
 import glob
 import os
-import shutil
 import stat
 from collections.abc import Iterable
 
@@ -47,6 +46,8 @@ class Folder:
     def remove(self) -> None:
         """Remove the folder with all that is in it; once is enough."""
         if self.lock >= 0:
+            import shutil
+
             shutil.rmtree(self.path, ignore_errors=True)
             os.close(self.lock)
             self.lock = -1
@@ -65,6 +66,8 @@ def sweep(parent: str, uid: int) -> None:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if not processes.of_job(path.rpartition("-")[2]):
+                import shutil
+
                 shutil.rmtree(path, ignore_errors=True)
         except OSError:
             pass

@@ -9,12 +9,15 @@ import signal
 import sys
 import time
 from types import TracebackType
+from typing import TYPE_CHECKING
 
-from ..hang.watch import Watch
 from . import processes
 from .output import Printer, Show, put
 from .plans import Plan
 from .supervise import Ending, Job, start
+
+if TYPE_CHECKING:
+    from ..hang.watch import Watch
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 PR_SET_CHILD_SUBREAPER = 36
@@ -54,7 +57,11 @@ def run(plan: Plan, timeout: float | None, show: Show) -> int:
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
     printer = Printer(show, plan.ranks)
     environ = os.environ | ({} if plan.options.hosts else {"MMPI_REPORT": plan.directory})  # which only ranks on this host can reach
-    watch = Watch(plan.directory, plan.options.hang_timeout) if plan.options.hang_timeout else None
+    watch = None
+    if plan.options.hang_timeout:
+        from ..hang.watch import Watch
+
+        watch = Watch(plan.directory, plan.options.hang_timeout)
     with Signals() as signals:
         job = start(plan, env=environ, printer=printer, stop=signals.fd)
         job.adopts = True

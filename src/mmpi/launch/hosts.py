@@ -9,17 +9,16 @@ import os
 import re
 import select
 import shlex
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from ..library import which
 from . import processes
 from .capture import Capture
 from .errors import LaunchError
@@ -74,7 +73,7 @@ def read(path: str) -> tuple[tuple[str, int], ...]:
 def of_allocation(environ: Mapping[str, str]) -> tuple[tuple[str, int], ...]:
     """The hosts that Slurm gave us, with the ranks it planned for each; none outside, or if it is this host alone."""
     nodes = environ.get("SLURM_JOB_NODELIST") or environ.get("SLURM_NODELIST")
-    if not nodes or not shutil.which("scontrol"):
+    if not nodes or not which("scontrol"):
         return ()
     names = subprocess.run(["scontrol", "show", "hostnames", nodes], capture_output=True, text=True, check=False).stdout.split()
     counts: list[int] = []
@@ -108,9 +107,9 @@ def agent_script(agent: str | None, job: str, environ: Mapping[str, str]) -> str
     """
     if agent:
         how = f'exec {agent} "$host" "$mark$*"'
-    elif "SLURM_JOB_ID" in environ and shutil.which("srun"):
+    elif "SLURM_JOB_ID" in environ and which("srun"):
         how = f'exec {SLURM} --nodelist="$host" /bin/sh -c "$mark$*"'
-    elif shutil.which("ssh"):
+    elif which("ssh"):
         how = 'exec ssh -x -o BatchMode=yes "$host" "$mark$*"'
     else:
         raise LaunchError(
@@ -133,7 +132,11 @@ def place_of_agent(directory: str) -> str:
     """Where the script lies: it must be executable, and /dev/shm need not allow that."""
     parent, name = os.path.split(directory)
     allowed = not os.statvfs(parent).f_flag & os.ST_NOEXEC
-    return os.path.join(directory, AGENT) if allowed else os.path.join(tempfile.gettempdir(), f"{name}-{AGENT}")
+    if allowed:
+        return os.path.join(directory, AGENT)
+    import tempfile
+
+    return os.path.join(tempfile.gettempdir(), f"{name}-{AGENT}")
 
 
 class Remote:
@@ -252,7 +255,7 @@ class Hosts:
 
     def advice(self, remote: Remote) -> str:
         """How to find out what is wrong with a host."""
-        how = self.plan.options.agent or ("ssh" if shutil.which("ssh") else "srun -w")
+        how = self.plan.options.agent or ("ssh" if which("ssh") else "srun -w")
         return f"this must work without a question: {how} {remote.name} {sys.executable} -m mmpi info"
 
     @staticmethod

@@ -4,10 +4,8 @@
 from __future__ import annotations
 
 import os
-import secrets
 import shlex
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -134,7 +132,7 @@ def locate() -> Choice:
 def build(parts: Sequence[Part], options: Options, choice: Choice, host: Host) -> Plan:
     """Put the parts of a plan together. Reads files to find the launcher, changes nothing."""
     launcher, mpiexec = find_mpiexec(choice, host.environ)
-    job = secrets.token_hex(4)
+    job = os.urandom(4).hex()
     directory = os.path.join(folder_of_jobs(), f"mmpi-{host.uid}-{job}")
     # Every rank loads exactly the library that we have chosen, also if the user's word for it leaves room ("mpich").
     exact = "site" if choice.family == "site" else choice.path
@@ -159,7 +157,11 @@ def build(parts: Sequence[Part], options: Options, choice: Choice, host: Host) -
 
 def folder_of_jobs() -> str:
     """Where folders of jobs are made: memory, so that ranks can map their pages there; else a place for files."""
-    return "/dev/shm" if os.access("/dev/shm", os.W_OK | os.X_OK) else tempfile.gettempdir()
+    if os.access("/dev/shm", os.W_OK | os.X_OK):
+        return "/dev/shm"
+    import tempfile  # dear at every start, as are others that are imported where they are needed
+
+    return tempfile.gettempdir()
 
 
 def find_mpiexec(choice: Choice, environ: Mapping[str, str]) -> tuple[str, str]:

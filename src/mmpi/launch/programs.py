@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 
+from ..library import which
 from .errors import LaunchError
 
 STDIN_PROGRAM = "program.py"  # its name in the job's folder
@@ -79,7 +79,7 @@ def executable(name: str) -> str:
     """The path of an executable: the file of that name, else the first on PATH."""
     if os.path.isfile(name):
         return name if "/" in name else os.path.join(".", name)
-    found = None if "/" in name else shutil.which(name)
+    found = None if "/" in name else which(name)
     if not found:
         where = "no such file" if "/" in name else "no such file here, no such program on PATH"
         raise LaunchError(f"{name}: {where}", status=127, hint=similar(name))

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ..flight import Head
-from ..hang import stacks
 from . import processes, report
 from .capture import Capture, redirection
 from .chatter import Chatter
@@ -219,6 +218,8 @@ class Job:
         """Let the ranks write where in Python they are, for the report, unless one that aborts the job has done so."""
         self._moment = self._moment or time.time()
         if not os.path.exists(os.path.join(self._folder.path, ASKED)):
+            from ..hang import stacks
+
             stacks.request(self._folder.path, self.ranks.alive())
 
     def end(self, signum: int, status: int) -> None:
