@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 from pathlib import Path
 
@@ -24,7 +23,7 @@ def job_cores() -> int:
 
 def _within_quota(cores: int) -> int:
     quota = cpu_quota()
-    return max(1, min(cores, math.ceil(quota))) if quota else cores
+    return max(1, min(cores, int(-(-quota // 1)))) if quota else cores
 
 
 def cpu_quota(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> float | None:

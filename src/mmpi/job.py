@@ -6,11 +6,11 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-import zlib
 from signal import SIGRTMIN
 
 STACK_SIGNAL = SIGRTMIN + 7  # asks a rank for the Python stacks of its threads
 
+_PRIME = 4294967291  # the largest of 32 bits: whatever byte differs, the name does
 STARTING = 10.0  # seconds that a rank may need from making the folder to its file there
 
 
@@ -21,7 +21,7 @@ def job_name() -> str:
         return name
     step = os.environ.get("SLURM_STEP_ID") and f"{os.environ.get('SLURM_JOB_ID')}.{os.environ['SLURM_STEP_ID']}"
     what = os.environ.get("PMIX_NAMESPACE") or step or f"{os.uname().nodename} {os.getppid()} {_start_time(os.getppid())}"
-    return f"{zlib.crc32(what.encode()):08x}"
+    return f"{int.from_bytes(what.encode(), 'little') % _PRIME:08x}"
 
 
 def folder() -> str:

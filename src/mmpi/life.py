@@ -75,9 +75,9 @@ def clean_env(environ: Mapping[str, str] | None = None) -> dict[str, str]:
 
     For programs that a rank starts: `subprocess.run(["mpiexec", "-n", "2", "./solver"], env=mmpi.clean_env())`.
     """
-    from .world import OF_ONE_JOB
+    from .world import is_of_one_job
 
-    return {name: value for name, value in (os.environ if environ is None else environ).items() if not OF_ONE_JOB.match(name)}
+    return {name: value for name, value in (os.environ if environ is None else environ).items() if not is_of_one_job(name)}
 
 
 def thread_level() -> str:

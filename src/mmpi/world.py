@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     from .library import Choice
 
 RANK = "MMPI_RANK"  # set when MPI starts: "<pid> <rank>", so that programs which this rank starts know whose children they are
-# Set by a launcher for one rank, or by us for one job. What a rank starts must not inherit them: it would take them for its own.
-OF_ONE_JOB = re.compile(
+_OF_ONE_JOB = (
     r"PMI_|PMIX_(?!MCA_)|HYDI_|HYDRA_PROXY|MPI_LOCAL(N?RANKS|RANKID)|MPI_APPNUM|MPI_UNIVERSE_SIZE|I_MPI_HYDRA_|I_MPI_INFO_|"
     r"OMPI_(COMM_WORLD|UNIVERSE_SIZE|APP_CTX|FIRST_RANKS|NUM_APP|FILE_LOCATION|ARGV|COMMAND|MCA_ess|MCA_orte|MCA_initial_wdir)|"
     r"OMPI_VERSION|OMPI_MCA_(pmix|num_procs)|PRTE_LAUNCHED|ORTE_|OPAL_PREFIX|PRTE_PREFIX|"
@@ -24,6 +23,11 @@ OF_ONE_JOB = re.compile(
 )
 RANKS = ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK")
 MAKERS = {"mpich": "MPICH", "impi": "Intel MPI", "openmpi": "Open MPI"}
+
+
+def is_of_one_job(name: str) -> bool:
+    """Is a variable set by a launcher for one rank, or by us for one job? What a rank starts must not inherit it, and take it for its own."""
+    return re.match(_OF_ONE_JOB, name) is not None
 
 
 def parent_rank() -> str | None:
@@ -77,7 +81,7 @@ def allowed_alone() -> bool:
 
 def forget(launched: bool) -> None:
     """Remove the variables of a job that is not ours: of an outer `mmpi run`, and of the launcher if none started us."""
-    for name in [name for name in os.environ if OF_ONE_JOB.match(name) and (not launched or name.startswith("MMPI_"))]:
+    for name in [name for name in os.environ if is_of_one_job(name) and (not launched or name.startswith("MMPI_"))]:
         del os.environ[name]
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from ..cores import usable_cores
 from ..library import BATCH
-from ..world import OF_ONE_JOB, RANKS
+from ..world import RANKS, is_of_one_job
 
 YIELDING = (6, 18)  # the Linux from which on sched_yield lets others run, whatever the caller has used so far
 
@@ -61,5 +61,5 @@ def kernel() -> tuple[int, int]:
 def marks_of_other_jobs(environ: Mapping[str, str]) -> tuple[str, ...]:
     """The variables that an outer launcher set for us; none if we are no rank."""
     if not any(name in environ for name in RANKS):
-        return tuple(name for name in environ if name.startswith("MMPI_") and OF_ONE_JOB.match(name))
-    return tuple(name for name in environ if OF_ONE_JOB.match(name))
+        return tuple(name for name in environ if name.startswith("MMPI_") and is_of_one_job(name))
+    return tuple(name for name in environ if is_of_one_job(name))
