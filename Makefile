@@ -112,6 +112,9 @@ bench: $(ENV)/.bench $(ENV)/.plot      ## every benchmark into bench/results, an
 	$(RUN) -m mmpi.bench.objects --json bench/results/objects-$(MPI).json
 	$(RUN) -m mmpi.bench.crowded --json bench/results/crowded-$(MPI).json
 	$(RUN) -m mmpi.bench.starting --json bench/results/starting-$(MPI).json
+	$(RUN) -m mmpi.bench.tracing
+	$(RUN) -m mmpi.bench.merging
+	$(RUN) -m mmpi.bench.tasks
 
 bench-quick: $(ENV)/.bench      ## a few cases of the suite, short: do all contenders run, and agree
 	$(RUN) -m mmpi.bench --quick
