@@ -363,7 +363,8 @@ def _busy(job: Job, words: Words, ranks: list[int]) -> Finding:
         title = f"{who} {plural(ranks, 'does', 'do')} not {does} what {wait} for in {what}{where}"
     fix = f"see what keeps {who} there" + (f"; {SAME_ORDER}" if wants[0].kind == COLLECTIVE else "")
     if blocked := [want for rank in ranks for want in job.wants_of(rank)]:
-        fix = f"see what else {ranks_text({w.rank for w in blocked})} waits for: {words.want(blocked[0])}"
+        they = {want.rank for want in blocked}
+        fix = f"see what else {ranks_text(they)} {plural(they, 'waits', 'wait')} for: {words.want(blocked[0])}"
     return Finding(title, f"{who} {words.states(ranks)}", fix)
 
 
