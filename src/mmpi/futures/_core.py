@@ -426,7 +426,8 @@ class Pool(_Base):
 
     def _conclude(self, rank: int, answer: Any) -> None:
         """The only call of a worker has ended, and none waits for it. May be done again, and by another thread."""
-        line = self._running.get(rank)
+        with self.crew.lock:  # the answer may be here before who sent the call has noted that
+            line = self._running.get(rank)
         if line and not line[0][0].done():
             settle(line[0][0], answer)
         with self.crew.lock:
