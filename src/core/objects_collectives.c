@@ -300,13 +300,18 @@ static int child(const Exchange *e, int flat, int i)    /* -1: no more; the larg
     return -1;
 }
 
+static int count_children(const Exchange *e, int flat)
+{
+    int n = 0;
+    while (child(e, flat, n) >= 0) n++;
+    return n;
+}
+
 /* the broadcast's slot, which is here now, to the children */
 static int pass_on(Exchange *e)
 {
-    const int flat = e->size <= FEW;
-    int children = 0, rc;
-    while (child(e, flat, children) >= 0) children++;
-    rc = more_requests(e, children);
+    const int flat = e->size <= FEW, children = count_children(e, flat);
+    int rc = more_requests(e, children);
     for (int i = 0; i < children && !rc; i++)
         rc = MPI_Isend(e->incoming, (int)offsetof(Slot, data) + e->incoming->length, MPI_BYTE, child(e, flat, i), e->tag, e->work.context->hidden, &e->work.requests[i]);
     e->work.nrequests = children;
@@ -498,13 +503,13 @@ static int make_room(Exchange *e, int *messages)
 /* the broadcast's pieces, which are here now, to the children */
 static int forward(Exchange *e)
 {
-    int children = 0, rc;
+    const int children = count_children(e, 0);
+    int rc;
     const Parcel *own = e->rank == e->root ? e->parcels : NULL;
     int n = own ? own->npieces : e->nparts[0];
     Piece *pieces = malloc((size_t)n * sizeof *pieces);
     if (!pieces) return MPI_ERR_NO_MEM;
     for (int i = 0; i < n; i++) pieces[i] = own ? own->pieces[i] : (Piece){e->parts[0][i].data, e->parts[0][i].bytes};
-    while (child(e, 0, children) >= 0) children++;
     rc = more_requests(e, messages_of(pieces, n) * children);
     for (int i = 0; i < children && !rc; i++) rc = post_pieces(e, pieces, n, child(e, 0, i), e->tag);
     free(pieces);

@@ -21,6 +21,11 @@ def job_name() -> str:
         return name
     step = os.environ.get("SLURM_STEP_ID") and f"{os.environ.get('SLURM_JOB_ID')}.{os.environ['SLURM_STEP_ID']}"
     what = os.environ.get("PMIX_NAMESPACE") or step or f"{os.uname().nodename} {os.getppid()} {_start_time(os.getppid())}"
+    return digits(what)
+
+
+def digits(what: str) -> str:
+    """Eight hexadecimal digits that stand for a text."""
     return f"{int.from_bytes(what.encode(), 'little') % _PRIME:08x}"
 
 

@@ -396,9 +396,9 @@ class Pool(_Base):
     def attend(self, future: Future[Any]) -> None:
         """Receive in this thread until `future` is done, if its call is the only one under way and no other thread receives."""
         me = threading.get_ident()
-        worker.be_patient(True)
         try:
             while self._may_receive(me, future):
+                worker.be_patient(True)
                 rank, answer = self._receive()
                 if type(answer) is Back:
                     return
@@ -407,7 +407,7 @@ class Pool(_Base):
         finally:
             if self._receiver == me:
                 self._receiver = None
-            worker.be_patient(False)
+                worker.be_patient(False)
 
     def _may_receive(self, me: int, future: Future[Any]) -> bool:
         """If so, this thread is the receiver from now on."""

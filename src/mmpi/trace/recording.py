@@ -149,8 +149,6 @@ def _limits(limit: int | str | None, ring: bool | None) -> tuple[int, bool]:
 
 def _job(path: str = "") -> str:
     """The job's name; a process without a launcher is a job of its own, one that was spawned belongs to who records there."""
-    import zlib
-
     from mmpi import job, world
     from mmpi.evidence import launcher_evidence
 
@@ -158,7 +156,7 @@ def _job(path: str = "") -> str:
         return job.job_name()
     if launcher_evidence():
         return (owner(path) if world.was_spawned() else None) or job.job_name()
-    return f"{zlib.crc32(f'{os.uname().nodename} {os.getpid()} {job._start_time(os.getpid())}'.encode()):08x}"
+    return job.digits(f"{os.uname().nodename} {os.getpid()} {job._start_time(os.getpid())}")
 
 
 def _program() -> str:
