@@ -56,20 +56,22 @@ static int file_in(const char *variable, const char *name, char path[PATH_MAX])
     return folder && snprintf(path, PATH_MAX, "%s/%s", folder, name) < PATH_MAX;
 }
 
+#define STACK_SIGNAL (SIGRTMIN + 7)     /* asks a rank for the Python stacks of its threads; hang/stacks.py has it, too */
+
 /* We are about to abort the job: before, the other ranks here write where in Python they are, for the report of `mmpi run`.
  * The first that aborts asks them. */
 void ask_others(void)
 {
     char mark[PATH_MAX];
     if (!file_in("MMPI_REPORT", "asked", mark)) return;
-    int first = open(mark, O_CREAT | O_EXCL | O_CLOEXEC | O_WRONLY, 0600), asked = 0, signum = SIGRTMIN + 7;     /* job.py: STACK_SIGNAL */
+    int first = open(mark, O_CREAT | O_EXCL | O_CLOEXEC | O_WRONLY, 0600), asked = 0;
     if (first < 0) return;
     close(first);
     DIR *entries = opendir(getenv("MMPI_REPORT"));
     for (struct dirent *entry; entries && (entry = readdir(entries)); ) {
         char *kind;
         long pid = strtol(entry->d_name, &kind, 10);
-        if (!strcmp(kind, ".stack") && pid != getpid() && catches(pid, signum)) asked += !kill((pid_t)pid, signum);
+        if (!strcmp(kind, ".stack") && pid != getpid() && catches(pid, STACK_SIGNAL)) asked += !kill((pid_t)pid, STACK_SIGNAL);
     }
     if (entries) closedir(entries);
     if (asked) nap(100);
@@ -296,6 +298,14 @@ FUNCTION0(_place, "Rank and size of this process's WORLD, also where only sessio
 {
     (void)self;
     return Py_BuildValue("ii", (int)flight_head()->rank, (int)flight_head()->size);
+}
+
+FUNCTION0(_stack_signal, "The signal that asks for Python stacks, ignored where it would kill: so faulthandler leaves it when the interpreter ends.")
+{
+    struct sigaction now;
+    (void)self;
+    if (!sigaction(STACK_SIGNAL, NULL, &now) && now.sa_handler == SIG_DFL) signal(STACK_SIGNAL, SIG_IGN);
+    return PyLong_FromLong(STACK_SIGNAL);
 }
 
 FUNCTION(_begin, "level, folder, errors", "Start or join MPI; return the thread level provided and whether it was started here.")
@@ -584,8 +594,8 @@ FUNCTION(_set_abort_status, "status", "The end of the program aborts the job wit
 }
 
 PyMethodDef runtime_functions[] = {
-    ROW_(module, _begin, 0), ROW_(module, _begin_sessions, 0), ROW0(module, _place), ROW_(module, _set_policy, 0), ROW_(module, _set_patience, 0), ROW_(module, _doom, 0),
-    ROW0(module, _counters), ROW0(module, _report_leaks), ROW0(module, _state), ROW0(module, Finalize),
+    ROW_(module, _begin, 0), ROW_(module, _begin_sessions, 0), ROW0(module, _place), ROW0(module, _stack_signal), ROW_(module, _set_policy, 0),
+    ROW_(module, _set_patience, 0), ROW_(module, _doom, 0), ROW0(module, _counters), ROW0(module, _report_leaks), ROW0(module, _state), ROW0(module, Finalize),
     ROW0(module, Is_initialized), ROW0(module, Is_finalized), ROW0(module, Query_thread), ROW0(module, Is_thread_main), ROW0(module, Get_version),
     ROW0(module, Get_library_version), ROW0(module, Get_processor_name), ROW0(module, Wtime), ROW0(module, Wtick),
     ROW_(module, Get_error_class, 0), ROW_(module, Get_error_string, 0), ROW_(module, Alloc_mem, 0), ROW_(module, Free_mem, 0),

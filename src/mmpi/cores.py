@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-from pathlib import Path
 
 
 def usable_cores() -> int:
@@ -26,19 +25,19 @@ def _within_quota(cores: int) -> int:
     return max(1, min(cores, int(-(-quota // 1)))) if quota else cores
 
 
-def cpu_quota(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> float | None:
+def cpu_quota(root: str = "/sys/fs/cgroup", own: str = "/proc/self/cgroup") -> float | None:
     """The smallest CPU quota, in cores, of the cgroups (version 1 or 2) that this process is in."""
     try:
-        lines = own.read_text().splitlines()
+        lines = _text(own).splitlines()
     except OSError:
         return None
     quotas = []
     for line in lines:
         _, controllers, path = line.split(":", 2)
         if controllers == "" or "cpu" in controllers.split(","):
-            top = root if controllers == "" else root / controllers
+            top = root if controllers == "" else f"{root}/{controllers}"
             # Inside a container the path is often that of the host, while its own group is mounted at the top.
-            for folder in {top, *(top / path.lstrip("/") / up for up in ups(path))}:
+            for folder in {top, *(os.path.join(top, path.lstrip("/"), up) for up in ups(path))}:
                 quotas.append(quota_of(folder))
     return min((quota for quota in quotas if quota), default=None)
 
@@ -48,14 +47,18 @@ def ups(path: str) -> list[str]:
     return ["/".join([".."] * level) for level in range(path.strip("/").count("/") + 1)]
 
 
-def quota_of(folder: Path) -> float | None:
+def quota_of(folder: str) -> float | None:
     """The CPU quota of one cgroup folder, in cores."""
     try:
-        if (folder / "cpu.max").exists():
-            most, period = (folder / "cpu.max").read_text().split()
+        if os.path.exists(f"{folder}/cpu.max"):
+            most, period = _text(f"{folder}/cpu.max").split()
         else:
-            most = (folder / "cpu.cfs_quota_us").read_text().strip()
-            period = (folder / "cpu.cfs_period_us").read_text().strip()
+            most, period = (_text(f"{folder}/cpu.cfs_{name}_us").strip() for name in ("quota", "period"))
     except (OSError, ValueError):
         return None
     return None if most in ("max", "-1") else int(most) / int(period)
+
+
+def _text(path: str) -> str:
+    with open(path) as file:
+        return file.read()

@@ -6,7 +6,6 @@ from __future__ import annotations
 import os
 import re
 import stat
-from pathlib import Path
 from typing import NamedTuple
 
 
@@ -15,7 +14,7 @@ class Launcher(NamedTuple):
 
     executable: str
     family: str | None  # mpich, openmpi, or None for one that serves all (Slurm, Flux, ...)
-    prefix: Path | None
+    prefix: str | None
     variables: dict[str, str]
     size: int | None  # of the world that it announces
 
@@ -54,7 +53,7 @@ def launcher_evidence() -> Launcher | None:
         return None
     if not executable and "HYDI_CONTROL_FD" in variables:
         family = "mpich"
-    prefix = Path(executable).parent.parent if family and os.path.isabs(executable) else None
+    prefix = os.path.dirname(os.path.dirname(executable)) if family and os.path.isabs(executable) else None
     return Launcher(executable, family, prefix, variables, _announced_size(family))
 
 
@@ -80,14 +79,16 @@ def _executable(pid: int) -> str:
     except OSError:
         pass
     try:  # a daemon of another user, such as slurmstepd, still shows its name
-        return Path(f"/proc/{pid}/comm").read_text().strip()
+        with open(f"/proc/{pid}/comm") as file:
+            return file.read().strip()
     except OSError:
         return ""
 
 
 def _parent(pid: int) -> int:
     try:  # the name, in parentheses, may hold anything
-        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+        with open(f"/proc/{pid}/stat") as file:
+            return int(file.read().rpartition(")")[2].split()[1])
     except (OSError, ValueError, IndexError):
         return 0
 

@@ -8,8 +8,8 @@ import os
 import re
 import struct
 import time
-from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 
 _HEAD = struct.Struct("<8s4i5iiq256s512si4xq")
 _KNOWN = struct.Struct("<3Q6i80s")
@@ -21,8 +21,7 @@ NONE = -(2**31)  # an integer that a call does not have
 INSIDE, DONE, IN_VAIN = 1, 2, 3  # the state of a call; in vain: a poll that found nothing
 
 
-@dataclass(frozen=True)
-class Head:
+class Head(NamedTuple):
     """Who a rank is, and how it says that it ends."""
 
     pid: int
@@ -35,8 +34,7 @@ class Head:
     host: str = ""
 
 
-@dataclass(frozen=True)
-class Comm:
+class Comm(NamedTuple):
     """A communicator that a rank has."""
 
     id: int
@@ -50,8 +48,7 @@ class Comm:
     name: str
 
 
-@dataclass(frozen=True)
-class Call:
+class Call(NamedTuple):
     """A call of MPI."""
 
     operation: str
@@ -72,8 +69,7 @@ class Call:
     typed: bool  # of a buffer; else of objects, or without data
 
 
-@dataclass(frozen=True)
-class Thread:
+class Thread(NamedTuple):
     """The latest calls of a thread, the newest last."""
 
     id: int  # the kernel's
@@ -84,8 +80,7 @@ class Thread:
     calls: list[Call]
 
 
-@dataclass(frozen=True)
-class Record:
+class Record(NamedTuple):
     """All that a rank tells."""
 
     head: Head

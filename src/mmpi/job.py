@@ -6,9 +6,6 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from signal import SIGRTMIN
-
-STACK_SIGNAL = SIGRTMIN + 7  # asks a rank for the Python stacks of its threads
 
 _PRIME = 4294967291  # the largest of 32 bits: whatever byte differs, the name does
 STARTING = 10.0  # seconds that a rank may need from making the folder to its file there

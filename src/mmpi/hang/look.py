@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -71,7 +70,12 @@ def _outside(folder: str, ranks: list[Rank]) -> list[Rank]:
 
 def to_json(rank: Rank) -> dict[str, Any]:
     """A rank as plain dicts, lists and numbers."""
-    return dataclasses.asdict(rank)
+    return {
+        **vars(rank),
+        "comms": [comm._asdict() for comm in rank.comms],
+        "threads": [{**thread._asdict(), "calls": [call._asdict() for call in thread.calls]} for thread in rank.threads],
+        "stacks": {thread: [vars(place) for place in places] for thread, places in rank.stacks.items()},
+    }
 
 
 def from_json(data: dict[str, Any]) -> Rank:

@@ -9,14 +9,15 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import signal
 import sysconfig
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ..job import STACK_SIGNAL
 from ..launch import processes
 
+STACK_SIGNAL = signal.SIGRTMIN + 7  # asks a rank for the Python stacks of its threads; runtime.c has it, too
 PATIENCE = 1.0  # seconds for an answer to begin; ranks may be many on few cores
 QUIET = 0.08  # seconds without more text: it is complete
 

@@ -8,7 +8,6 @@ import os
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any
 
 from . import foreground, hosts, programs
@@ -65,11 +64,9 @@ examples:
 """
 
 
-@dataclass
 class Command:
     """A parsed command line."""
 
-    parts: list[Part] = field(default_factory=list)
     help: bool = False
     explain: bool = False
     verbose: bool = False
@@ -88,6 +85,9 @@ class Command:
     trace: str | None = None
     trace_all: bool = False
     trace_overwrite: bool = False
+
+    def __init__(self) -> None:
+        self.parts: list[Part] = []
 
     @property
     def show(self) -> Show:
@@ -141,12 +141,12 @@ def split(argv: Sequence[str]) -> list[list[str]]:
     return parts
 
 
-@dataclass
 class PartOptions:
     """The options of one part."""
 
-    n: int | None = None
-    env: dict[str, str] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self.n: int | None = None
+        self.env: dict[str, str] = {}
 
 
 def read_options(command: Command, part: PartOptions, words: list[str], index: int) -> list[str]:
@@ -325,7 +325,7 @@ def interposed(part: Part, environ: Mapping[str, str]) -> Part:
     if re.search("[: ]", library):
         raise LaunchError(f"--trace-all: {library} cannot be loaded first, since its path has a space or a colon")
     others = part.env.get("LD_PRELOAD", environ.get("LD_PRELOAD", ""))
-    return replace(part, env={**part.env, "LD_PRELOAD": f"{library}:{others}" if others else library})
+    return part._replace(env={**part.env, "LD_PRELOAD": f"{library}:{others}" if others else library})
 
 
 def prepare_trace(path: str, job: str, overwrite: bool) -> None:

@@ -7,7 +7,7 @@ import os
 import pwd
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..cores import usable_cores
 from ..library import BATCH
@@ -16,8 +16,7 @@ from ..world import RANKS, is_of_one_job
 YIELDING = (6, 18)  # the Linux from which on sched_yield lets others run, whatever the caller has used so far
 
 
-@dataclass(frozen=True)
-class Host:
+class Host(NamedTuple):
     """The environment, who we are, how many cores we may use, and whether sched_yield gives them to others at once."""
 
     environ: Mapping[str, str]

@@ -9,8 +9,7 @@ import select
 import time
 from collections import defaultdict, deque
 from collections.abc import Collection
-from dataclasses import dataclass, field
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from .errors import LaunchError
 
@@ -27,8 +26,7 @@ SMALL, LARGEST = (
 HIDDEN = 1 << 14  # bytes kept of what a rank printed last, if it is not shown
 
 
-@dataclass(frozen=True)
-class Show:
+class Show(NamedTuple):
     """What the user wants to see."""
 
     tag: bool = False
@@ -46,28 +44,27 @@ class Show:
         return not self.silent and (self.only is None or rank in self.only)
 
 
-@dataclass
 class Group:
     """One line that several ranks printed."""
 
-    line: bytes
-    began: float
-    grew: float
-    ranks: set[int] = field(default_factory=set)
-    leaving: bool = False
+    def __init__(self, line: bytes, now: float) -> None:
+        self.line = line
+        self.began = self.grew = now
+        self.ranks: set[int] = set()
+        self.leaving = False
 
     def due(self) -> float:
         """When it is shown, however few have joined."""
         return min(self.grew + QUIET, self.began + LONGEST)
 
 
-@dataclass
 class Begun:
     """The begin of a line, in pieces."""
 
-    since: float
-    size: int = 0
-    pieces: list[bytes] = field(default_factory=list)
+    def __init__(self, since: float) -> None:
+        self.since = since
+        self.size = 0
+        self.pieces: list[bytes] = []
 
 
 class Screen:
@@ -140,7 +137,7 @@ class Screen:
         """Put a line to those that others have printed."""
         group = next((group for group in self.by_line[line] if rank not in group.ranks), None)
         if group is None:
-            group = Group(line, now, now)
+            group = Group(line, now)
             self.groups[id(group)] = group
             self.by_line[line].append(group)
         self.by_rank[rank].append(group)

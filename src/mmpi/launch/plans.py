@@ -7,9 +7,8 @@ import os
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
 
 from . import hydra, openmpi, programs, stdin
 from .errors import LaunchError
@@ -23,21 +22,19 @@ GRACE = 1.0  # seconds from one means of ending a job to the next, harder one
 WAITS = ("auto", "block", "yield", "idle")
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(NamedTuple):
     """One program of a job: how many ranks run it, its command line, and variables for these ranks alone."""
 
     n: int
     argv: tuple[str, ...]
-    env: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = MappingProxyType({})
 
     def command(self) -> list[str]:
         """The command line of one rank. env(1) replaces itself by the program, so no process is added."""
         return ["env", *(f"{name}={value}" for name, value in self.env.items()), *self.argv] if self.env else [*self.argv]
 
 
-@dataclass(frozen=True)
-class Options:
+class Options(NamedTuple):
     """What holds for a whole job."""
 
     hosts: tuple[tuple[str, int], ...] = ()
@@ -49,8 +46,7 @@ class Options:
     grace: float = GRACE
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(NamedTuple):
     """Everything needed to start one job, once. `environment` is set in any case, `defaults` where a variable is free."""
 
     parts: tuple[Part, ...]
@@ -75,7 +71,7 @@ class Plan:
         """More ranks than cores that we may use here?"""
         return not self.options.hosts and self.ranks > self.cores
 
-    @cached_property
+    @property
     def argv(self) -> tuple[str, ...]:
         """The full command line of the launcher."""
         family, hosts = FAMILIES[self.launcher], self.options.hosts

@@ -15,7 +15,6 @@ import signal
 import struct
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 LAUNCHERS = ("mpiexec", "mpirun", "hydra_", "prterun", "prted", "orterun", "orted")
 RANK_VARIABLES = (b"PMI_RANK=", b"OMPI_COMM_WORLD_RANK=", b"PMIX_RANK=")
@@ -23,17 +22,14 @@ PEER_GONE = 14 << 8  # how Open MPI ends a rank whose connection to another host
 PIDFD_GET_INFO, PIDFD_INFO_EXIT, PIDFD_INFO_SIZE = 0xC040FF0B, 8, 64
 
 
-@dataclass
 class Rank:
     """One rank: its process, and how it ended (a wait status; None as long as it runs or if that cannot be known)."""
 
-    pid: int
-    fd: int
-    rank: int
-    ended: float | None = None
-    status: int | None = None
-    host: str = ""  # if it is another one
-    seen: int | None = None  # the wait status before the rank's own word replaced it
+    def __init__(self, pid: int, fd: int, rank: int, ended: float | None = None, status: int | None = None, host: str = "") -> None:
+        self.pid, self.fd, self.rank = pid, fd, rank
+        self.ended, self.status = ended, status
+        self.host = host  # if it is another one
+        self.seen: int | None = None  # the wait status before the rank's own word replaced it
 
 
 class Ranks:

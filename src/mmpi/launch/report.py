@@ -7,7 +7,7 @@ import os
 import re
 import signal
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from ..flight import Head, read_heads
 from .hosts import PIDS
@@ -17,23 +17,26 @@ GROUPS = 4  # different endings that are told with their tracebacks
 LINES = 60  # of a traceback that are shown
 
 
-@dataclass(frozen=True)
-class Cause:
+class Cause(NamedTuple):
     """Why ranks ended, in a few words, and the traceback if there is one."""
 
     what: str
     text: str = ""
 
 
-@dataclass
 class Scene:
     """What a job leaves behind, read before its folder goes away: by pid, the words of ranks, Python stacks of crashes, records."""
 
-    words: Mapping[int, Cause] = field(default_factory=dict)
-    crashes: Mapping[int, str] = field(default_factory=dict)
-    heads: Mapping[int, Head] = field(default_factory=dict)
-    out_of_memory: bool = False  # the kernel has killed for want of memory since the job began
-    others: list[str] = field(default_factory=list)  # what ranks were doing that did not end by themselves
+    def __init__(
+        self,
+        words: Mapping[int, Cause] | None = None,
+        crashes: Mapping[int, str] | None = None,
+        heads: Mapping[int, Head] | None = None,
+        out_of_memory: bool = False,
+    ) -> None:
+        self.words, self.crashes, self.heads = words or {}, crashes or {}, heads or {}
+        self.out_of_memory = out_of_memory  # the kernel has killed for want of memory since the job began
+        self.others: list[str] = []  # what ranks were doing that did not end by themselves
 
     @classmethod
     def of(cls, folder: str, out_of_memory: bool) -> Scene:
@@ -49,6 +52,8 @@ class Scene:
 
     def look_at_others(self, folder: str, ranks: Iterable[Rank], since: float) -> None:
         """Tell from their records, and from what they have answered since then, what these ranks were in when they were killed."""
+        from dataclasses import replace
+
         from ..hang import stacks
         from ..hang.look import DEAD, RUNNING, look
         from ..hang.report import groups
