@@ -183,3 +183,39 @@ def test_calls_without_a_session():
     code = "import mmpi\nmmpi.rc.initialize = False\nfrom mmpi import MPI\nMPI.Session.Init().Finalize()\nMPI.COMM_WORLD.Barrier()"
     result = serial(code)
     assert result.returncode == 1 and "call mmpi.init() first" in result.stderr
+
+
+INFO = """
+def tried(what, function, *arguments):
+    try:
+        print(what, function(*arguments))
+    except (MPI.Exception, KeyError, NotImplementedError) as error:
+        print(what, type(error).__name__, getattr(error, "error_class", None), str(error))
+
+with MPI.Info.Create({"a": "b"}) as info:
+    info.Set("c", "d")
+    copy = info.Dup()
+    print(dict(copy.items()), info.Get("a"), info.Get("x"), info.Get_nkeys(), info.Get_nthkey(1), "c" in info)
+    info.Delete("a")
+    print(dict(info))
+    tried("delete", info.Delete, "x")
+    tried("long key", info.Set, "k" * 10000, "v")
+    tried("long value", info.Set, "k", "v" * 100000)
+    tried("nthkey", info.Get_nthkey, 7)
+    tried("none", MPI.INFO_NULL.Set, "k", "v")
+    tried("env", MPI.INFO_ENV.Free)
+"""
+SEEN = ["{'a': 'b', 'c': 'd'} b None 2 c True", "{'c': 'd'}"]
+FAILS = {"delete": "INFO_NOKEY", "long key": "INFO_KEY", "long value": "INFO_VALUE", "nthkey": "ARG", "none": "INFO", "env": "INFO"}
+
+
+@pytest.mark.parametrize("start", ["mmpi.rc.initialize = False\n", "mmpi.init()\nmmpi.finalize()\n"], ids=["before", "after"])
+def test_an_info_before_and_after_mpi_runs(start):
+    result = serial(f"import mmpi\n{start}from mmpi import MPI\n{INFO}")
+    if "MPI_Info_create called" in result.stderr:
+        assert MPI.Get_version() < (4, 0) and result.returncode == 1
+        return
+    said = result.stdout.splitlines()
+    assert said[:2] == SEEN and result.stderr == ""
+    for line, (what, name) in zip(said[2:], FAILS.items(), strict=True):
+        assert line.startswith(f"{what} MPIError {getattr(MPI, f'ERR_{name}')} "), line

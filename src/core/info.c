@@ -14,6 +14,21 @@ int to_info(Frame *frame, PyObject *value, void *target)
 
 PyObject *new_info(MPI_Info handle) { return new_owned(InfoType, &handle); }
 
+/* Since MPI 4.0, which brought MPI_Info_create_env, there may be an Info before init and after finalize. An error of MPI would
+ * end the process then, so we look before for what could be one. */
+static int allow(int operation, MPI_Info info, const char *key, const char *value)
+{
+    int found = 1, length = 0;
+    if (mpi_state == RUNNING) return 0;
+    if (!MPI_Info_create_env || mpi_state == FORKED) return refuse(operation);
+    if (info == MPI_INFO_NULL) return MPI_ERR_INFO;
+    if (key && (!*key || strlen(key) >= MPI_MAX_INFO_KEY)) return MPI_ERR_INFO_KEY;
+    if (value && strlen(value) >= MPI_MAX_INFO_VAL) return MPI_ERR_INFO_VALUE;
+    if (operation == OP_MPI_Info_delete) MPI_Info_get_valuelen(info, key, &length, &found);
+    return found ? 0 : MPI_ERR_INFO_NOKEY;
+}
+#define OF_INFO(rc, function, key, value, info, ...) ((rc = allow(OP_##function, info, key, value)) != 0 ? rc : ANYTIME(rc, function, info, __VA_ARGS__))
+
 /* --- keys and values -------------------------------------------------------------------------------------- */
 
 /* a new reference; None: no such key, NULL: an error */
@@ -21,8 +36,8 @@ static PyObject *get(MPI_Info info, const char *key)
 {
     char value[MPI_MAX_INFO_VAL + 1] = ""; int found = 0, length = sizeof value, rc;
     if (info == MPI_INFO_NULL) Py_RETURN_NONE;
-    if (MPI_Info_get_string) LOCAL(rc, MPI_Info_get_string, info, key, &length, value, &found);
-    else LOCAL(rc, MPI_Info_get, info, key, MPI_MAX_INFO_VAL, value, &found);
+    if (MPI_Info_get_string) OF_INFO(rc, MPI_Info_get_string, key, NULL, info, key, &length, value, &found);
+    else OF_INFO(rc, MPI_Info_get, key, NULL, info, key, MPI_MAX_INFO_VAL, value, &found);
     if (rc) return finish(NULL, rc);
     return found ? PyUnicode_DecodeUTF8(value, (Py_ssize_t)strlen(value), "replace") : Py_NewRef(Py_None);
 }
@@ -30,14 +45,15 @@ static PyObject *get(MPI_Info info, const char *key)
 static int count(MPI_Info info)         /* -1 with an exception */
 {
     int n = 0, rc = 0;
-    if (info != MPI_INFO_NULL) LOCAL(rc, MPI_Info_get_nkeys, info, &n);
+    if (info != MPI_INFO_NULL) OF_INFO(rc, MPI_Info_get_nkeys, NULL, NULL, info, &n);
     return check(rc) ? -1 : n;
 }
 
 static PyObject *key_at(MPI_Info info, int n)
 {
     char key[MPI_MAX_INFO_KEY + 1] = ""; int rc;
-    LOCAL(rc, MPI_Info_get_nthkey, info, n, key);
+    if (mpi_state != RUNNING && (n < 0 || n >= count(info))) return finish(NULL, MPI_ERR_ARG);
+    OF_INFO(rc, MPI_Info_get_nthkey, NULL, NULL, info, n, key);
     return rc ? finish(NULL, rc) : PyUnicode_DecodeUTF8(key, (Py_ssize_t)strlen(key), "replace");
 }
 
@@ -60,7 +76,7 @@ static int set_all(MPI_Info info, PyObject *dict)
     while (PyDict_Next(dict, &at, &key, &value)) {
         const char *k = PyUnicode_AsUTF8AndSize(key, NULL), *v = k ? PyUnicode_AsUTF8AndSize(value, NULL) : NULL;
         int rc = RAISED;
-        if (v) LOCAL(rc, MPI_Info_set, info, k, v);
+        if (v) OF_INFO(rc, MPI_Info_set, k, v, info, k, v);
         if (check(rc)) return RAISED;
     }
     return 0;
@@ -73,7 +89,7 @@ CLASSMETHOD(Info, Create, "items=None", "A new Info; of an Info, a mapping, or p
     Frame frame; PyObject *items = Py_None, *dict = NULL; MPI_Info new = MPI_INFO_NULL;
     int rc = PARSE(&frame, to_object, &items);
     if (!rc && items != Py_None && !(dict = PyObject_CallFunctionObjArgs((PyObject *)&PyDict_Type, items, NULL))) rc = blame(&frame, "items");
-    if (!rc) LOCAL(rc, MPI_Info_create, &new);
+    if (!rc && !(rc = allow(OP_MPI_Info_create, MPI_INFO_ENV, NULL, NULL))) ANYTIME(rc, MPI_Info_create, &new);
     PyObject *object = rc ? NULL : new_owned(self, &new);
     if (object && dict && set_all(new, dict)) { Py_CLEAR(object); rc = RAISED; }
     Py_XDECREF(dict);
@@ -106,14 +122,15 @@ CLASSMETHOD(Info, Create_env, "args=None", "The Info of how this process was sta
 METHOD0(Info, Dup, "A copy, with the keys in the same order.")
 {
     MPI_Info new = MPI_INFO_NULL; int rc;
-    LOCAL(rc, MPI_Info_dup, self->handle, &new);
+    OF_INFO(rc, MPI_Info_dup, NULL, NULL, self->handle, &new);
     return rc ? finish(NULL, rc) : new_owned(CLASS_OF(self), &new);
 }
 
 METHOD0(Info, Free, "Free the info; MPI keeps what it needs of it.")
 {
-    int rc;
-    LOCAL(rc, MPI_Info_free, &self->handle);
+    int rc = allow(OP_MPI_Info_free, self->handle, NULL, NULL);
+    if (!rc && mpi_state != RUNNING && is_predefined((PyObject *)self)) rc = MPI_ERR_INFO;
+    if (!rc) ANYTIME(rc, MPI_Info_free, &self->handle);
     if (!rc) disown((PyObject *)self);
     return finish(NULL, rc);
 }
@@ -122,7 +139,7 @@ METHOD(Info, Get, "key", "The value of a key, or None.")
 {
     Frame frame; const char *key; int n, rc = 0;
     if (PARSE(&frame, to_text, &key)) return finish(&frame, RAISED);
-    if (self->handle == MPI_INFO_NULL) LOCAL(rc, MPI_Info_get_nkeys, self->handle, &n);     /* MPI says what it thinks of that */
+    if (self->handle == MPI_INFO_NULL) OF_INFO(rc, MPI_Info_get_nkeys, NULL, NULL, self->handle, &n);     /* MPI says what it thinks of that */
     return finish_with(&frame, rc, rc ? NULL : get(self->handle, key));
 }
 
@@ -130,7 +147,7 @@ METHOD(Info, Set, "key, value", "Set the value of a key.")
 {
     Frame frame; const char *key, *value;
     int rc = PARSE(&frame, to_text, &key, to_text, &value);
-    if (!rc) LOCAL(rc, MPI_Info_set, self->handle, key, value);
+    if (!rc) OF_INFO(rc, MPI_Info_set, key, value, self->handle, key, value);
     return finish(&frame, rc);
 }
 
@@ -138,14 +155,14 @@ METHOD(Info, Delete, "key", "Remove a key and its value.")
 {
     Frame frame; const char *key;
     int rc = PARSE(&frame, to_text, &key);
-    if (!rc) LOCAL(rc, MPI_Info_delete, self->handle, key);
+    if (!rc) OF_INFO(rc, MPI_Info_delete, key, NULL, self->handle, key);
     return finish(&frame, rc);
 }
 
 METHOD0(Info, Get_nkeys, "The number of keys.")
 {
     int n = 0, rc;
-    LOCAL(rc, MPI_Info_get_nkeys, self->handle, &n);
+    OF_INFO(rc, MPI_Info_get_nkeys, NULL, NULL, self->handle, &n);
     return finish_with(NULL, rc, PyLong_FromLong(n));
 }
 
@@ -183,8 +200,8 @@ static int set_item(PyObject *self, PyObject *key, PyObject *value)
     const char *text = PyUnicode_AsUTF8AndSize(key, NULL), *to = text && value ? PyUnicode_AsUTF8AndSize(value, NULL) : NULL;
     int rc = RAISED, there = !text || (value && !to) ? -1 : value ? info != MPI_INFO_NULL : has(self, key);
     if (!there) PyErr_SetObject(PyExc_KeyError, key);
-    if (there == 1 && value) LOCAL(rc, MPI_Info_set, info, text, to);
-    else if (there == 1) LOCAL(rc, MPI_Info_delete, info, text);
+    if (there == 1 && value) OF_INFO(rc, MPI_Info_set, text, to, info, text, to);
+    else if (there == 1) OF_INFO(rc, MPI_Info_delete, text, NULL, info, text);
     return check(rc) ? -1 : 0;
 }
 
