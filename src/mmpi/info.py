@@ -17,7 +17,8 @@ from typing import Any
 from . import library, waiting
 
 LEVELS = ("THREAD_SINGLE", "THREAD_FUNNELED", "THREAD_SERIALIZED", "THREAD_MULTIPLE")
-SETTINGS = ("MMPI_LIBMPI", "UCX_MEM_MMAP_HOOK_MODE", "UCX_MEM_MALLOC_RELOC", "OMPI_MCA_btl")  # what decided, and what mmpi sets by default
+# what decided, and what mmpi sets by default
+SETTINGS = ("MMPI_LIBMPI", "UCX_MEM_MMAP_HOOK_MODE", "UCX_MEM_MALLOC_RELOC", "OMPI_MCA_btl", "OMPI_MCA_osc")
 
 
 def collect() -> dict[str, Any]:

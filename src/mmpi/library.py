@@ -440,6 +440,8 @@ def load() -> ModuleType:
 
 
 UCX_HOOKS = "UCX_MEM_MMAP_HOOK_MODE"
+# Parts of Open MPI that harm where there is no fabric: btl/ofi sleeps a second, osc/ucx fails at each window, loudly and slowly.
+WITHOUT_FABRIC = {"btl": "^ofi", "osc": "^ucx"}
 _set_for_start: dict[str, str | None] = {}  # what start_defaults() set, with the old values
 
 
@@ -452,8 +454,9 @@ def start_defaults(choice: Choice) -> dict[str, str | None]:
     if choice.maker == "openmpi":
         if "HOME" not in os.environ:  # without one Open MPI 5 aborts in MPI_Init
             wanted["HOME"] = _home()
-        if not _has_fabric() and not _openmpi_configures_btl(choice):
-            wanted["OMPI_MCA_btl"] = "^ofi"  # it sleeps a second when it finds no fabric
+        if not _has_fabric():
+            configured = _openmpi_configures(choice)
+            wanted.update((f"OMPI_MCA_{name}", without) for name, without in WITHOUT_FABRIC.items() if name not in configured)
     before = {name: os.environ.get(name) for name in wanted if name not in os.environ}
     os.environ.update((name, wanted[name]) for name in before)
     folder = _spawn_folder(choice)
@@ -496,17 +499,17 @@ def _has_fabric() -> bool:
         return True
 
 
-def _openmpi_configures_btl(choice: Choice) -> bool:
-    """Do Open MPI's parameter files choose the transport? The environment would override them."""
+def _openmpi_configures(choice: Choice) -> set[str]:
+    """What Open MPI's parameter files set. The environment would override them."""
+    names: set[str] = set()
     files = [os.path.join(os.environ.get("HOME") or "/", ".openmpi/mca-params.conf")]
     if choice.prefix:
         folder = "/etc/openmpi" if choice.prefix in ("/usr", "/") else os.path.join(choice.prefix, "etc")
         files.append(os.path.join(folder, "openmpi-mca-params.conf"))
     for path in files:
         with contextlib.suppress(OSError), open(path, errors="replace") as file:
-            if re.search(r"^\s*btl\s*=", file.read(), re.MULTILINE):
-                return True
-    return False
+            names.update(re.findall(r"^\s*(\w+)\s*=", file.read(), re.MULTILINE))
+    return names
 
 
 def _spawn_folder(choice: Choice) -> str | None:
