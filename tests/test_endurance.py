@@ -78,19 +78,19 @@ def test_many_files(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.mmpi(n=[1, 2], timeout=300)
+@pytest.mark.mmpi(n=[1, 2], timeout=600)
 @pytest.mark.parametrize("kind", [*MAKERS, "file"])
 def test_memory_is_flat(kind, tmp_path):
     def file():
         MPI.File.Open(MPI.COMM_SELF, tmp_path / "file", MPI.MODE_CREATE | MPI.MODE_RDWR).Close()
 
-    slow = kind == "window" and COMM.size > 1 and MPI.get_vendor()[0] == "Open MPI"  # which takes 10 ms for each
-    make, turns = MAKERS.get(kind, file), 5_000 if slow else 100_000
+    slow = kind == "window" and COMM.size > 1 and MPI.get_vendor()[0] == "Open MPI"  # which takes 10 to 50 ms for each
+    make, turns = MAKERS.get(kind, file), 1_000 if slow else 100_000
     for _ in range(turns // 10):
         make()
     before = size()
     for _ in range(turns):
         make()
     COMM.Barrier()
-    growth = (size() - before) / turns
-    assert growth < 24, f"{growth:.0f} bytes a turn"
+    growth = size() - before
+    assert growth < 24 * turns + (1 << 16), f"{growth / turns:.0f} bytes a turn"

@@ -112,6 +112,27 @@ def test_a_stopped_rank_is_called_so_and_goes_on_after(tmp_path):
         assert text[3] == f"to fix: let it go on: kill -CONT {pid}"
 
 
+IN_A_THREAD = """
+import threading
+import mmpi
+def work():
+    rank, size = mmpi.init()
+    if rank == 0:
+        mmpi.recv(source=1)
+    mmpi.WORLD.barrier()
+thread = threading.Thread(target=work)
+thread.start()
+thread.join()
+"""
+
+
+def test_lines_of_a_program_that_starts_mpi_in_another_thread(tmp_path):
+    path = tmp_path / "program.py"
+    path.write_text(IN_A_THREAD)
+    result = mmpi("run", "-n", "2", "--hang-timeout", "3", str(path))
+    assert result.returncode == 124 and "program.py:7 in work" in result.stderr and "program.py:8 in work" in result.stderr
+
+
 def test_what_is_not_there_is_said():
     assert mmpi("hang", "0badc0de").returncode == 1
     assert "no job or process 0badc0de" in mmpi("hang", "0badc0de").stderr
