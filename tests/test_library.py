@@ -686,6 +686,21 @@ assert library.opener().library_version() == MPI.Get_library_version().rstrip(ch
     assert Path(done.stdout.strip()).parent == Path(path).parent
 
 
+def test_a_library_that_an_extension_has_opened():
+    """Its UCX has read the environment: what we set too late, it would warn of."""
+    code = f"""
+    import ctypes, os
+    ctypes.CDLL({library.locate().path!r}, ctypes.RTLD_GLOBAL)
+    import mmpi
+    mmpi.rc.initialize = False
+    from mmpi import MPI, library
+    print([name for name in os.environ if name.startswith("UCX_MEM")], library.select().reason)
+    MPI.Init()
+    """
+    done = python(code, {name: value for name, value in os.environ.items() if not name.startswith("UCX_")})
+    assert (done.stdout, done.stderr) == ("[] already in this process\n", "")
+
+
 def test_mpi4py_against_the_wish():
     mpi4py_library()
     other = need("mpich") / "lib/libmpi_abi.so.1"

@@ -400,7 +400,7 @@ def select() -> Choice:
 
 def _open_first(search: Search, choices: Iterator[Choice]) -> Choice:
     for choice in choices:
-        before = start_defaults(choice)
+        before = start_defaults(choice, opened=bool(opener().loaded()))
         try:
             family, path = opener().load(choice.path)
             if choice.family not in ("site", family):
@@ -445,10 +445,13 @@ WITHOUT_FABRIC = {"btl": "^ofi", "osc": "^ucx"}
 _set_for_start: dict[str, str | None] = {}  # what start_defaults() set, with the old values
 
 
-def start_defaults(choice: Choice) -> dict[str, str | None]:
-    """Set what makes this library start well, unless the user has set it; return the old values of what was set."""
+def start_defaults(choice: Choice, opened: bool = False) -> dict[str, str | None]:
+    """Set what makes this library start well, unless the user has set it; return the old values of what was set.
+
+    If it was `opened` already, its UCX has read its variables, and would warn of any that it has not seen.
+    """
     wanted = {}
-    if _brings_ucx(choice) and UCX_HOOKS not in os.environ:
+    if _brings_ucx(choice) and UCX_HOOKS not in os.environ and not opened:
         wanted[UCX_HOOKS] = "reloc"  # UCX's own default patches code: 40 ms for each process
         wanted["UCX_MEM_MALLOC_RELOC"] = "no"  # with its malloc in all libraries, each one that is opened later takes 100 ms
     if choice.maker == "openmpi":
