@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from jobs import serial
+from jobs import lines, serial
 from requirements import need
 
 # What stays mpi4py's own.
@@ -61,3 +61,25 @@ def test_what_is_left_out_is_there(both):
     (names, classes), _ = both
     there = {*names, *(attribute for attributes in classes.values() for attribute in attributes), "__pyx_capi__"}
     assert set(WITHOUT) <= there
+
+
+def test_docstrings():
+    """A line that names the thing, as call or property, then sentences; and no module on the way of who walks through MPI."""
+    code = """
+    import inspect
+    import mmpi
+    mmpi.rc.initialize = False
+    from mmpi import MPI
+    things = [value for name, value in vars(MPI).items() if not name.startswith("_")]
+    classes = [value for value in things if inspect.isclass(value)]
+    things += [value for owner in classes for name, value in vars(owner).items() if not name.startswith("_")]
+    kinds = inspect.isbuiltin, inspect.ismethoddescriptor, inspect.isgetsetdescriptor
+    documented = [thing for thing in things if any(kind(thing) for kind in kinds)]
+    for thing in documented:
+        name, _, doc = (thing.__doc__ or "").partition("\\n")
+        if not name.partition("(")[0].isidentifier() or not doc[:1].isupper() or not doc.endswith("."):
+            print(thing, repr(doc))
+    print(len(documented) > 500, any(inspect.ismodule(value) for value in vars(MPI).values()))
+    """
+    result = serial(code)
+    assert lines(result) == ["True False"], result.stdout

@@ -9,7 +9,6 @@ from src/core/abi. Types come from the tables here. A name that no table knows i
 from __future__ import annotations
 
 import argparse
-import ast
 import difflib
 import inspect
 import re
@@ -124,7 +123,7 @@ RESULTS = {
     "int": "Get_num_psets Get_remote_size remote_size Cart_map Graph_map Get_neighbors_count nnodes nedges nneighbors indegree outdegree "
     "Pack Unpack Pack_size Pack_external Unpack_external Pack_external_size combiner "
     "tohandle Get_rank Get_size Get_topology Compare Get_dim Get_cart_rank Get_source Get_tag Get_error Get_count Get_elements "
-    "Get_error_class Query_thread Waitany Create_keyval Free_keyval Get_nkeys Ack_failed Agree toint py2f Get_address "
+    "Init_thread Get_error_class Query_thread Waitany Create_keyval Free_keyval Get_nkeys Ack_failed Agree toint py2f Get_address "
     "Aint_add Aint_diff Add_error_class Add_error_code "
     "Get_position Get_position_shared Get_byte_offset Get_type_extent Get_amode amode group_size group_rank flavor model "
     "nbytes itemsize address handle rank size topology dim ndim source tag error count lb extent ub true_lb true_extent "
@@ -306,13 +305,6 @@ def read_signature(function: Any) -> Method:
     return Method(function.__name__, [(name, default or None) for name, _, default in words], doc)
 
 
-def python_functions() -> Iterator[ast.FunctionDef]:
-    """The public functions of MPI.py, from its source: there, a default still has its name."""
-    for node in ast.parse(inspect.getsource(MPI)).body:
-        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
-            yield node
-
-
 def blocking(name: str, owner: type | None) -> str:
     """Send for Isend, Send_init and send for isend, where there is one; else the name itself."""
     if name.endswith("_init") and owner and hasattr(owner, name.removesuffix("_init")):
@@ -430,7 +422,7 @@ def class_lines(owner: type) -> Iterator[str]:
         if name in SLOTS and (name != "__hash__" or member is None):
             yield "    " + SLOTS.get(f"{owner.__name__}.{name}", SLOTS[name]).format(root=roots[-1].__name__)
         elif inspect.isgetsetdescriptor(member) and not name.startswith("_"):
-            yield from property_lines(owner, name, member.__doc__ or "")
+            yield from property_lines(owner, name, (member.__doc__ or "").partition("\n")[2])
         elif callable(getattr(owner, name)) and not name.startswith("_"):
             yield from method_lines(owner, name, getattr(owner, name))
     if owner.__name__ in UNSEEN:
@@ -440,18 +432,13 @@ def class_lines(owner: type) -> Iterator[str]:
 
 
 def function_lines() -> Iterator[Iterator[str]]:
-    """The functions of the core, then those of MPI.py, each in lines."""
+    """The functions of the core, and the one in Python, each in lines."""
     for name, member in vars(MPI).items():
         if inspect.isbuiltin(member) and not name.startswith("_"):
             method = read_signature(member)
             yield definition(name, list(typed(method, None)), result_type(name, None), method.doc)
-    for node in python_functions():
-        names = [argument.arg for argument in node.args.args]
-        values = [ast.unparse(value).replace("_core.", "") for value in node.args.defaults]
-        defaults = dict(zip(reversed(names), reversed(values), strict=False))
-        method = Method(node.name, [(name, defaults.get(name)) for name in names], ast.get_docstring(node) or "")
-        result = ast.unparse(node.returns or ast.Constant(None))
-        yield definition(node.name, list(typed(method, None)), result, method.doc)
+        elif inspect.isfunction(member) and not name.startswith("_"):
+            yield definition(name, [], inspect.signature(member).return_annotation, member.__doc__ or "")
 
 
 def constant_lines() -> Iterator[str]:

@@ -121,7 +121,7 @@ extern long live_frames, live_views;    /* 0 at exit, or something leaks */
         (void)unused;                                                                                     \
         return type##_get_##name##_body((type *)self);                                                    \
     }                                                                                                     \
-    static const char type##_get_##name##_doc[] = doc;                                                    \
+    static const char type##_get_##name##_doc[] = #name "\n" doc;                                         \
     static PyObject *type##_get_##name##_body(type *self)
 #define GETROW(type, name) {#name, type##_get_##name, NULL, type##_get_##name##_doc, NULL}
 #define GETSETROW(type, name, set) {#name, type##_get_##name, set, type##_get_##name##_doc, NULL}
@@ -419,7 +419,7 @@ int add_constant(PyObject *module, const char *name, PyTypeObject *, const void 
     {"py2f", handle_to_integer, METH_NOARGS, "py2f()\nReturn the Fortran handle, an INTEGER."},           \
     {"free", handle_free, METH_NOARGS, "free()\nFree it, if it is neither null nor predefined."},         \
     {"__enter__", handle_enter, METH_NOARGS, NULL}, {"__exit__", handle_exit, METH_VARARGS, NULL}, {"__reduce__", handle_reduce, METH_NOARGS, NULL}
-#define HANDLE_GETROW {"handle", handle_get, NULL, "The MPI handle, as an int.", NULL}
+#define HANDLE_GETROW {"handle", handle_get, NULL, "handle\nThe MPI handle, as an int.", NULL}
 PyObject *handle_new(PyTypeObject *, PyObject *, PyObject *);
 void handle_dealloc(PyObject *);
 void free_object(PyObject *);            /* memory and type, after the fields were let go */

@@ -37,7 +37,7 @@ void share_file(File *to, File *from)   /* the newer object answers for a collec
     to->context = share_context(from->context);
 }
 
-CLASSMETHOD(File, Open, "comm, filename, amode=MODE_RDONLY, info=INFO_NULL", "Open a file in all processes of a communicator; amode adds up MODE_ constants. (MPI 5.0, section 14.2.1)")
+CLASSMETHOD(File, Open, "comm, filename, amode=MODE_RDONLY, info=INFO_NULL", "Open a file in all processes of a communicator; amode adds up MODE_ constants (MPI 5.0, section 14.2.1).")
 {
     Frame frame; Comm *comm; const char *name; int amode = MPI_MODE_RDONLY; MPI_Info info = MPI_INFO_NULL; MPI_File new = MPI_FILE_NULL;
     int rc = PARSE(&frame, to_comm, &comm, to_path, &name, to_int, &amode, to_info, &info);
@@ -222,7 +222,7 @@ METHOD(File, Get_type_extent, "datatype", "The extent of a datatype in the file,
 /* --- views ------------------------------------------------------------------------------------------------ */
 
 METHOD(File, Set_view, "disp=0, etype=BYTE, filetype=None, datarep=\"native\", info=INFO_NULL",
-       "What this process sees of the file: from `disp` bytes on, in units of etype, the places that filetype (etype) has; all processes call this. (MPI 5.0, section 14.3)")
+       "What this process sees of the file: from `disp` bytes on, in units of etype, the places that filetype (etype) has; all processes call this (MPI 5.0, section 14.3).")
 {
     Frame frame; MPI_Count disp = 0; MPI_Datatype etype = MPI_BYTE, filetype; PyObject *given = Py_None; const char *datarep = "native"; MPI_Info info = MPI_INFO_NULL;
     int rc = PARSE(&frame, to_count, &disp, to_type, &etype, to_object, &given, to_text, &datarep, to_info, &info);
@@ -335,7 +335,7 @@ static int to_callable(Frame *frame, PyObject *value, void *target)
 
 FUNCTION(Register_datarep, "datarep, read_fn, write_fn, extent_fn",
          "Define a representation of data in files, by functions: read_fn and write_fn(userbuf, datatype, count, filebuf, position) convert, "
-         "or are None where nothing is to be done, extent_fn(datatype) says how many bytes an item takes. (MPI 5.0, section 14.5.3)")
+         "or are None where nothing is to be done, extent_fn(datatype) says how many bytes an item takes (MPI 5.0, section 14.5.3).")
 {
     Frame frame; const char *name; Datarep given = {NULL, NULL, NULL}, *d = NULL;
     (void)self;

@@ -163,7 +163,7 @@ METHOD(buffer, cast, "format, shape=None", "A memoryview of the same memory, of 
     return finish_with(&frame, view ? 0 : RAISED, view);
 }
 
-METHOD(buffer, tobytes, "order=None", "A copy of the bytes. (Of the order nothing depends: there is one dimension.)")
+METHOD(buffer, tobytes, "order=None", "A copy of the bytes; of the order nothing depends, since there is one dimension.")
 {
     Frame frame; PyObject *order;
     int rc = PARSE(&frame, to_object, &order) || refuses(self) ? RAISED : 0;

@@ -331,6 +331,35 @@ FUNCTION(_begin, "level, folder, errors", "Start or join MPI; return the thread 
     return finish_with(&frame, 0, Py_BuildValue("iN", provided, PyBool_FromLong(ours)));
 }
 
+static PyObject *start_at(int level)
+{
+    const int levels[] = {MPI_THREAD_SINGLE, MPI_THREAD_FUNNELED, MPI_THREAD_SERIALIZED, MPI_THREAD_MULTIPLE};
+    static const char *const names[] = {"single", "funneled", "serialized", "multiple"};
+    int i = 0;
+    while (i < 4 && levels[i] != level) i++;
+    if (i == 4) { PyErr_Format(PyExc_ValueError, "required: expected a THREAD_ constant, not %d", level); return NULL; }
+    PyObject *life = PyImport_ImportModule("mmpi.life"), *provided = life ? PyObject_CallMethod(life, "start", "s", names[i]) : NULL;
+    Py_XDECREF(life);
+    return provided;
+}
+
+FUNCTION0(Init, "Initialize MPI, for programs of one thread (MPI 5.0, section 11.2).")
+{
+    (void)self;
+    PyObject *provided = start_at(MPI_THREAD_SINGLE);
+    Py_XDECREF(provided);
+    return provided ? Py_NewRef(Py_None) : NULL;
+}
+
+FUNCTION(Init_thread, "required=THREAD_MULTIPLE", "Initialize MPI with a thread level; return the one provided (MPI 5.0, section 11.6).")
+{
+    Frame frame; int required = MPI_THREAD_MULTIPLE;
+    (void)self;
+    int rc = PARSE(&frame, to_int, &required);
+    PyObject *provided = rc ? NULL : start_at(required);
+    return finish_with(&frame, provided ? 0 : RAISED, provided);
+}
+
 FUNCTION(_set_policy, "wait, typed, abort, finalize", "How to wait, whether typed collectives go by twins, whether errors end the job, whether the end finalizes.")
 {
     Frame frame; int wait, typed, abort, finalize;
@@ -595,7 +624,8 @@ FUNCTION(_set_abort_status, "status", "The end of the program aborts the job wit
 
 PyMethodDef runtime_functions[] = {
     ROW_(module, _begin, 0), ROW_(module, _begin_sessions, 0), ROW0(module, _place), ROW0(module, _stack_signal), ROW_(module, _set_policy, 0),
-    ROW_(module, _set_patience, 0), ROW_(module, _doom, 0), ROW0(module, _counters), ROW0(module, _report_leaks), ROW0(module, _state), ROW0(module, Finalize),
+    ROW_(module, _set_patience, 0), ROW_(module, _doom, 0), ROW0(module, _counters), ROW0(module, _report_leaks), ROW0(module, _state),
+    ROW0(module, Init), ROW_(module, Init_thread, 0), ROW0(module, Finalize),
     ROW0(module, Is_initialized), ROW0(module, Is_finalized), ROW0(module, Query_thread), ROW0(module, Is_thread_main), ROW0(module, Get_version),
     ROW0(module, Get_library_version), ROW0(module, Get_processor_name), ROW0(module, Wtime), ROW0(module, Wtick),
     ROW_(module, Get_error_class, 0), ROW_(module, Get_error_string, 0), ROW_(module, Alloc_mem, 0), ROW_(module, Free_mem, 0),

@@ -101,7 +101,7 @@ static PyObject *new_win(PyTypeObject *type, MPI_Win handle, const Plan *plan)
     return finish_with(NULL, rc, watched(self));
 }
 
-CLASSMETHOD(Win, Create, "memory, disp_unit=1, info=INFO_NULL, comm=COMM_SELF", "A window on memory of each process, or none (BOTTOM); displacements count disp_unit bytes. (MPI 5.0, section 12.2.1)")
+CLASSMETHOD(Win, Create, "memory, disp_unit=1, info=INFO_NULL, comm=COMM_SELF", "A window on memory of each process, or none (BOTTOM); displacements count disp_unit bytes (MPI 5.0, section 12.2.1).")
 {
     Frame frame; PyObject *object; Plan plan = ON_SELF; Buffer b; MPI_Win new = MPI_WIN_NULL;
     int rc = PARSE(&frame, to_object, &object, to_unit, &plan.unit, to_info, &plan.info, to_comm, &plan.comm);
@@ -123,11 +123,11 @@ CLASSMETHOD(Win, Create, "memory, disp_unit=1, info=INFO_NULL, comm=COMM_SELF", 
         if (!rc) CALL_C(rc, PLANNED, MPI_Win_##cname, plan.size, plan.unit, plan.info, COMM_OF(plan), &base, &new); \
         return finish_with(&frame, rc, rc ? NULL : new_win(self, new, &plan));                            \
     }
-ALLOCATING(Allocate, allocate, "A window on `size` new bytes in each process; displacements count disp_unit bytes. (MPI 5.0, section 12.2.2)")
+ALLOCATING(Allocate, allocate, "A window on `size` new bytes in each process; displacements count disp_unit bytes (MPI 5.0, section 12.2.2).")
 ALLOCATING(Allocate_shared, allocate_shared,
-           "A window on `size` new bytes in each process, which all processes can address (see Shared_query); they must share memory. (MPI 5.0, section 12.2.3)")
+           "A window on `size` new bytes in each process, which all processes can address (see Shared_query); they must share memory (MPI 5.0, section 12.2.3).")
 
-CLASSMETHOD(Win, Create_dynamic, "info=INFO_NULL, comm=COMM_SELF", "A window without memory: Attach adds some; displacements are addresses then. (MPI 5.0, section 12.2.4)")
+CLASSMETHOD(Win, Create_dynamic, "info=INFO_NULL, comm=COMM_SELF", "A window without memory: Attach adds some; displacements are addresses then (MPI 5.0, section 12.2.4).")
 {
     Frame frame; Plan plan = ON_SELF; MPI_Win new = MPI_WIN_NULL;
     int rc = PARSE(&frame, to_info, &plan.info, to_comm, &plan.comm);
@@ -351,7 +351,7 @@ static int settle(Win *self, Frame *taken, int rc)
         return finish(&frame, settle(self, taken, rc));                                                   \
     }
 
-METHOD(Win, Fence, "assertion=0", "End what is under way on the window, everywhere, and begin anew: all processes must call this. (MPI 5.0, section 12.5.1)")
+METHOD(Win, Fence, "assertion=0", "End what is under way on the window, everywhere, and begin anew: all processes must call this (MPI 5.0, section 12.5.1).")
 {
     Frame frame; int assertion = 0, rc = PARSE(&frame, to_int, &assertion);
     Frame *taken = rc ? NULL : take_pending(self, EVERYBODY);
@@ -366,7 +366,7 @@ METHOD(Win, Fence, "assertion=0", "End what is under way on the window, everywhe
         if (!rc) CALL(rc, NOTE(ON(self)), MPI_Win_##cname, group, assertion, self->handle);               \
         return finish(&frame, rc);                                                                        \
     }
-WITH_GROUP(Start, start, "Begin to access the windows of a group, which calls Post; Complete ends it. (MPI 5.0, section 12.5.2)")
+WITH_GROUP(Start, start, "Begin to access the windows of a group, which calls Post; Complete ends it (MPI 5.0, section 12.5.2).")
 ENDS(Complete, complete, NOTE(ON(self)), "End the accesses that Start began.")
 WITH_GROUP(Post, post, "Let a group, which calls Start, access the window; Wait or Test ends it.")
 
@@ -397,7 +397,7 @@ METHOD0(Win, Test, "Say whether the group of Post has called Complete.")
     return finish_with(NULL, rc, PyBool_FromLong(done));
 }
 
-METHOD(Win, Lock, "rank, lock_type=LOCK_EXCLUSIVE, assertion=0", "Begin to access the window of one process, which need not do anything for that; Unlock ends it. (MPI 5.0, section 12.5.3)")
+METHOD(Win, Lock, "rank, lock_type=LOCK_EXCLUSIVE, assertion=0", "Begin to access the window of one process, which need not do anything for that; Unlock ends it (MPI 5.0, section 12.5.3).")
 {
     Frame frame; int rank, type = MPI_LOCK_EXCLUSIVE, assertion = 0, rc = PARSE(&frame, to_int, &rank, to_int, &type, to_int, &assertion);
     if (!rc) CALL(rc, NOTE(ON(self), .peer = rank), MPI_Win_lock, type, rank, assertion, self->handle);

@@ -2010,21 +2010,21 @@ class Win:
         info: Info | None = INFO_NULL,
         comm: Comm = COMM_SELF,
     ) -> Self:
-        """A window on memory of each process, or none (BOTTOM); displacements count disp_unit bytes. (MPI 5.0, section
-        12.2.1)
+        """A window on memory of each process, or none (BOTTOM); displacements count disp_unit bytes (MPI 5.0, section
+        12.2.1).
         """
     @classmethod
     def Allocate(
         cls, size: SupportsIndex, disp_unit: SupportsIndex = 1, info: Info | None = INFO_NULL, comm: Comm = COMM_SELF
     ) -> Self:
-        """A window on `size` new bytes in each process; displacements count disp_unit bytes. (MPI 5.0, section 12.2.2)
+        """A window on `size` new bytes in each process; displacements count disp_unit bytes (MPI 5.0, section 12.2.2).
         """
     @classmethod
     def Allocate_shared(
         cls, size: SupportsIndex, disp_unit: SupportsIndex = 1, info: Info | None = INFO_NULL, comm: Comm = COMM_SELF
     ) -> Self:
         """A window on `size` new bytes in each process, which all processes can address (see Shared_query); they must
-        share memory. (MPI 5.0, section 12.2.3)
+        share memory (MPI 5.0, section 12.2.3).
         """
     def Shared_query(self, rank: SupportsIndex) -> tuple[buffer, int]:
         """The memory of a process in a window of shared memory, as this process sees it, and its disp_unit; PROC_NULL:
@@ -2032,7 +2032,7 @@ class Win:
         """
     @classmethod
     def Create_dynamic(cls, info: Info | None = INFO_NULL, comm: Comm = COMM_SELF) -> Self:
-        """A window without memory: Attach adds some; displacements are addresses then. (MPI 5.0, section 12.2.4)"""
+        """A window without memory: Attach adds some; displacements are addresses then (MPI 5.0, section 12.2.4)."""
     def Attach(self, memory: Buffer) -> None:
         """Add memory of this process to a dynamic window; it stays until Detach."""
     def Detach(self, memory: Buffer) -> None:
@@ -2140,11 +2140,11 @@ class Win:
         before.
         """
     def Fence(self, assertion: SupportsIndex = 0) -> None:
-        """End what is under way on the window, everywhere, and begin anew: all processes must call this. (MPI 5.0,
-        section 12.5.1)
+        """End what is under way on the window, everywhere, and begin anew: all processes must call this (MPI 5.0,
+        section 12.5.1).
         """
     def Start(self, group: Group, assertion: SupportsIndex = 0) -> None:
-        """Begin to access the windows of a group, which calls Post; Complete ends it. (MPI 5.0, section 12.5.2)"""
+        """Begin to access the windows of a group, which calls Post; Complete ends it (MPI 5.0, section 12.5.2)."""
     def Complete(self) -> None:
         """End the accesses that Start began."""
     def Post(self, group: Group, assertion: SupportsIndex = 0) -> None:
@@ -2156,8 +2156,8 @@ class Win:
     def Lock(
         self, rank: SupportsIndex, lock_type: SupportsIndex = LOCK_EXCLUSIVE, assertion: SupportsIndex = 0
     ) -> None:
-        """Begin to access the window of one process, which need not do anything for that; Unlock ends it. (MPI 5.0,
-        section 12.5.3)
+        """Begin to access the window of one process, which need not do anything for that; Unlock ends it (MPI 5.0,
+        section 12.5.3).
         """
     def Unlock(self, rank: SupportsIndex) -> None:
         """End the accesses that Lock began: they are done, here and there."""
@@ -2251,7 +2251,7 @@ class File:
     def Open(
         cls, comm: Comm, filename: PathSpec, amode: SupportsIndex = MODE_RDONLY, info: Info | None = INFO_NULL
     ) -> Self:
-        """Open a file in all processes of a communicator; amode adds up MODE_ constants. (MPI 5.0, section 14.2.1)"""
+        """Open a file in all processes of a communicator; amode adds up MODE_ constants (MPI 5.0, section 14.2.1)."""
     def Close(self) -> None:
         """Close the file, when nothing is under way on it; all its processes must call this."""
     @classmethod
@@ -2280,7 +2280,7 @@ class File:
         info: Info | None = INFO_NULL,
     ) -> None:
         """What this process sees of the file: from `disp` bytes on, in units of etype, the places that filetype (etype)
-        has; all processes call this. (MPI 5.0, section 14.3)
+        has; all processes call this (MPI 5.0, section 14.3).
         """
     def Get_view(self) -> tuple[int, Datatype, Datatype, str]:
         """What this process sees of the file: disp, etype, filetype, datarep."""
@@ -2451,7 +2451,7 @@ class buffer:
     def cast(self, format: str, shape: Sequence[int] | None = None) -> memoryview:
         """A memoryview of the same memory, of another format or shape."""
     def tobytes(self, order: str | None = None) -> bytes:
-        """A copy of the bytes. (Of the order nothing depends: there is one dimension.)"""
+        """A copy of the bytes; of the order nothing depends, since there is one dimension."""
     def toreadonly(self) -> buffer:
         """The same memory, read-only."""
     def release(self) -> None:
@@ -2505,6 +2505,15 @@ class BufferAutomaticType:
     def __buffer__(self, flags: int, /) -> memoryview: ...
 
 memory = buffer
+
+def get_vendor() -> tuple[str, tuple[int, int, int]]:
+    """The name and the version of the MPI library: ("MPICH", (5, 0, 2))."""
+
+def Init() -> None:
+    """Initialize MPI, for programs of one thread (MPI 5.0, section 11.2)."""
+
+def Init_thread(required: SupportsIndex = THREAD_MULTIPLE) -> int:
+    """Initialize MPI with a thread level; return the one provided (MPI 5.0, section 11.6)."""
 
 def Finalize() -> None:
     """End MPI in this process; all processes must call this."""
@@ -2629,15 +2638,6 @@ def Register_datarep(
     extent_fn: Callable[[Datatype], int],
 ) -> None:
     """Define a representation of data in files, by functions: read_fn and write_fn(userbuf, datatype, count, filebuf,
-    position) convert, or are None where nothing is to be done, extent_fn(datatype) says how many bytes an item takes.
-    (MPI 5.0, section 14.5.3)
+    position) convert, or are None where nothing is to be done, extent_fn(datatype) says how many bytes an item takes
+    (MPI 5.0, section 14.5.3).
     """
-
-def get_vendor() -> tuple[str, tuple[int, int, int]]:
-    """The name and the version of the MPI library: ("MPICH", (5, 0, 2))."""
-
-def Init() -> None:
-    """Initialize MPI with the thread level that `mmpi.rc` says. (MPI 5.0, section 11.2)"""
-
-def Init_thread(required: SupportsIndex = THREAD_MULTIPLE) -> int:
-    """Initialize MPI with a thread level; return the one provided. (MPI 5.0, section 11.6)"""

@@ -16,8 +16,7 @@ _ERR_UNKNOWN = 14  # a code that can be none
 class MPIError(RuntimeError):
     """A call of MPI failed, or was made at the wrong time.
 
-    It compares equal to its error code and converts to it. Notes say which call failed, on what, where.
-    """
+    It compares equal to its error code and converts to it. Notes say which call failed, on what, where."""
 
     def __init__(self, ierr: int | str = 0) -> None:
         core = sys.modules.get("mmpi._core")

@@ -35,8 +35,7 @@ class Pickle:
     """A pair of functions that turn an object into bytes and back.
 
     Calling `__init__` again replaces them; without arguments it restores those of Python's pickle. Where `dumps` takes
-    a `buffer_callback` and the protocol is 5 or more, large buffers in the object are sent from where they are.
-    """
+    a `buffer_callback` and the protocol is 5 or more, large buffers in the object are sent from where they are."""
 
     def __init__(
         self,
