@@ -71,14 +71,11 @@ mutants: $(ENV)/.test           ## break one thing after the other in a copy of 
 
 suite: $(ENV)/.test ## run mpi4py's own tests against us: MPI=openmpi, NP="1 2 3", MODULES="win io"
 	$(RUN) tools/compat/suite.py --package mmpi --mpi $(ENV) --cache build/compat --np $(NP) $(if $(MODULES),--modules $(MODULES)) \
-	  --skip-modules $(COMPANIONS) --baseline tools/compat/baseline-$(MPI).json --not-applicable tools/compat/not-applicable.txt --list-fail
+	  --baseline tools/compat/baseline-$(MPI).json --not-applicable tools/compat/not-applicable.txt --list-fail
 
 demos: $(ENV)/.test ## run the scripts of mpi4py's demo folder through `mmpi run --as-mpi4py`: MPI=openmpi
 	$(RUN) tools/compat/suite.py --package mmpi --mpi $(ENV) --cache build/compat --mpiexec '$(abspath $(ENV))/bin/mmpi run --as-mpi4py' \
 	  --demos tools/compat/demos.txt --list-fail
-
-# What is about mpi4py's own files, not about MPI and the modules beside it.
-COMPANIONS = test_package test_doc test_mpiapi
 
 # Where memory is handled: buffers and who owns them, misuse, requests dropped and cancelled.
 ASAN_TESTS = $(addprefix tests/test_,buffers.py guards.py lifetime.py misuse.py objects_fuzz.py objects_p2p.py objects_requests.py requests.py)

@@ -635,7 +635,9 @@ class Suite:
                 self.score(baseline, part, np, names, skipids)
             if opt.list_fail:
                 list_fail(part, names)
-            if any(c[k] for k in BAD):
+            if any(st in BAD and not matches(test, skipids)
+                   for m in part["modules"].values()
+                   for test, st in m["tests"].items()):
                 exitcode = 1
             self.save(report)
         return exitcode
@@ -649,8 +651,7 @@ class Suite:
                 for t, s in m["tests"].items() if s == "ok"}
         have = {t for m in part["modules"].values()
                 for t, s in m["tests"].items() if s == "ok"}
-        na = {t for t in want if any(fnmatch.fnmatchcase(t, p)
-                                     for p in skipids)}
+        na = {t for t in want if matches(t, skipids)}
         got = len(want & have)
         part["score"] = [got, len(want)]
         log(f"   score = {got} / {len(want)} baseline ok"
@@ -684,10 +685,10 @@ class Suite:
         """Lines 'WHERE FOLDER COMMAND...', expected to exit with status 0.
 
         WHERE is a number of ranks (0: no mpiexec) for a Python command line,
-        or 'sh' for a shell line with $PYTHON, $MPIEXEC and $CFLAGS set.  A last word
-        'stdin=TEXT' is given to the command as its input.  mmpi stands in for
-        mpi4py as for a user: by its own alias, also in Pythons that no
-        launcher started.
+        or 'sh' for a shell line with $PYTHON, $SITE (its packages), $MPIEXEC,
+        $CFLAGS and $LDFLAGS set.  A last word 'stdin=TEXT' is given to the
+        command as its input.  mmpi stands in for mpi4py as for a user: by its
+        own alias, also in Pythons that no launcher started.
         """
         bad, rows = 0, []
         tree = self.work / "tree"          # demos may write beside themselves
@@ -697,8 +698,10 @@ class Suite:
         env = dict(self.env, PYTHON=self.python,
                    MPIEXEC=shlex.join(self.mpiexec))
         if self.opt.package == "mmpi":
-            headers = sysconfig.get_path("include"), get_include()
-            env |= compat.environment(env) | {"CFLAGS": " ".join(f"-I{path}" for path in headers)}
+            headers, folder = (sysconfig.get_path("include"), get_include()), sysconfig.get_config_var("LIBDIR")
+            env |= compat.environment(env) | {
+                "CFLAGS": " ".join(f"-I{path}" for path in headers), "SITE": sysconfig.get_path("purelib"),
+                "LDFLAGS": f"-L{folder} -Wl,-rpath,{folder} -lpython{sysconfig.get_config_var('LDVERSION')}"}
         for line in Path(self.opt.demos).read_text().splitlines():
             line = line.split("  # ")[0].strip()
             if not line or line.startswith("#"):
@@ -818,6 +821,11 @@ def list_fail(part, names):
                 lines = [x for x in info["detail"].get(test, "").splitlines()
                          if x.strip()]
                 log(f"     {st:6s} {test}: {lines[-1][:110] if lines else ''}")
+
+
+def matches(test, patterns):
+    """Is the id of a test one of these patterns?"""
+    return any(fnmatch.fnmatchcase(test, p) for p in patterns)
 
 
 def read_patterns(path):
