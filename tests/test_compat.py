@@ -7,6 +7,7 @@ import textwrap
 
 import pytest
 
+import mmpi
 from jobs import LIMIT, job, lines, run, serial
 from requirements import need
 
@@ -53,6 +54,62 @@ def test_variables_that_the_program_sets():
     print(MPI.Is_initialized(), mpi4py.rc.initialize, mpi4py.rc.thread_level, MPI.pickle.THRESHOLD)
     """
     assert lines(job(1, code, options=["--as-mpi4py"])) == ["False False single 1024"]
+
+
+def test_options_in_other_words():
+    """What mpi4py takes for true, false or nothing it understands; the latter it says when MPI is loaded, and goes on."""
+    code = """
+    import numpy as np
+    from mpi4py import rc
+    rc(initialize="no", threads=0)
+    rc.finalize, rc.recv_mprobe = np.False_, 1
+    assert (rc.initialize, rc.threads, rc.finalize, rc.recv_mprobe) == (False, False, False, True)
+    rc.thread_level = rc.irecv_bufsz = -1
+    for wrong in dict(threaded=True), dict(initialise=True):
+        for way in (lambda: rc(**wrong)), (lambda: [setattr(rc, *item) for item in wrong.items()]):
+            try: way()
+            except TypeError: pass
+            else: raise AssertionError
+    import warnings
+    with warnings.catch_warnings(record=True) as told:
+        from mpi4py import MPI
+    print(MPI.Is_initialized(), rc.thread_level, sorted(str(warning.message) for warning in told))
+    """
+    wrong = {"errors": "x", "irecv_bufsz": -1, "thread_level": -1}
+    texts = [f"mpi4py.rc.{name}: unexpected value {value!r}" for name, value in wrong.items()]
+    assert lines(job(1, code, env={"MPI4PY_RC_ERRORS": "x"}, options=["--as-mpi4py"])) == [f"False multiple {texts}"]
+
+
+def test_whole_numbers():
+    """Ranks, tags, colors and counts may be computed: what is a whole number is one, as in mpi4py; what is not is refused."""
+    code = """
+    import fractions, sys
+    import numpy as np
+    from mpi4py import MPI
+    world = MPI.COMM_WORLD
+    other = (world.rank + world.size / 2) % world.size
+    assert world.sendrecv(world.rank, other, np.float32(7), None, other, 7.0) == other
+    box = np.zeros(1)
+    world.Sendrecv([np.full(1, world.rank + 1.0), np.float64(1), MPI.DOUBLE], other, 0, box, other)
+    assert box == other + 1
+    half = world.Split(np.True_ if world.rank else np.False_, fractions.Fraction(1))
+    assert half.size == 1
+    half.Free()
+    vector = MPI.INT.Create_vector(4 / 2, 1.0, 3.0)
+    assert (vector.size, MPI.Compute_dims(4.0, 2)) == (8, [2, 2])
+    vector.Free()
+    odd = type("Odd", (), {"__int__": lambda self: 0})()
+    for wrong in 0.5, float("nan"), float("inf"), fractions.Fraction(1, 2), "0", None, np.array([0.5, 0]), odd:
+        try: world.bcast(1, wrong)
+        except (TypeError, ValueError, OverflowError) as error: assert "root: " in str(error), error
+        else: raise AssertionError(wrong)
+    child = "from mpi4py import MPI; MPI.Comm.Get_parent().barrier()"
+    if world.rank == 0:
+        MPI.COMM_SELF.Spawn(sys.executable, ["-c", child], maxprocs=2 / 2).barrier()
+    world.barrier()
+    print("well")
+    """
+    assert lines(job(2, code, options=["--as-mpi4py"])) == ["well"] * 2
 
 
 @pytest.mark.slow
@@ -120,12 +177,16 @@ def test_a_sitecustomize_of_others_still_runs(tmp_path):
 
 
 def test_the_words_of_the_command_line():
-    def told(*words):
-        done = subprocess.run([sys.executable, "-m", "mmpi.run", *words], capture_output=True, text=True, timeout=LIMIT, check=False)
+    def told(*words, before=("mmpi.run",)):
+        words = [sys.executable, "-m", *before, *words]
+        done = subprocess.run(words, capture_output=True, text=True, timeout=LIMIT, check=False)
         return done.returncode, done.stdout, done.stderr
 
+    as_mpi4py = ("mmpi.compat", "-m", "mpi4py")
+    assert told("--version") == (0, f"mmpi {mmpi.__version__}\n", "")
+    assert told("--version", before=as_mpi4py) == (0, "mpi4py 4.1.2\n", "")
+    assert told("--prefix", before=as_mpi4py) == told("-c", "import mpi4py; print(*mpi4py.__path__)", before=("mmpi.compat",))
     assert told("--mpi-std-version")[1].startswith("MPI ")
-    assert told("--prefix")[1].strip().endswith("mmpi")
     wrong = {(): "no program", ("-m",): "-m needs a module", ("--colour",): "unknown option", ("-rc", "x=1", "f.py"): "no option 'x'"}
     for words, text in wrong.items():
         status, _, error = told(*words)

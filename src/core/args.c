@@ -263,10 +263,23 @@ int to_object(Frame *frame, PyObject *value, void *target)
     return 0;
 }
 
+/* An int for what is a whole number without being one, such as size / 2 or numpy.True_; a new reference. */
+static PyObject *whole_number(PyObject *value)
+{
+    PyObject *number = PyNumber_Index(value);
+    if (number || !PyErr_ExceptionMatches(PyExc_TypeError) || !PyType_GetSlot(Py_TYPE(value), Py_nb_int)) return number;
+    PyErr_Clear();
+    number = PyNumber_Long(value);
+    int same = number ? PyObject_RichCompareBool(number, value, Py_EQ) : -1;
+    if (!same) PyErr_Format(PyExc_TypeError, "%R is not a whole number", value);
+    if (same <= 0) Py_CLEAR(number);
+    return number;
+}
+
 static int to_number(PyObject *value, long long low, long long high, long long *number)
 {
     *number = 0;
-    PyObject *index = PyLong_CheckExact(value) ? Py_NewRef(value) : PyNumber_Index(value);
+    PyObject *index = PyLong_CheckExact(value) ? Py_NewRef(value) : whole_number(value);
     if (!index) return -1;
     int overflow;
     *number = PyLong_AsLongLongAndOverflow(index, &overflow);   /* cannot fail for an int */

@@ -301,11 +301,14 @@ CONVERT(Win, Win)
 CONVERT(File, File)
 CONVERT(Session, Session)
 
+/* an Info from MPI 4.0 on also before init and after finalize */
+static int can_convert(const Kind *k) { return mpi_state == RUNNING || (k->type == &InfoType && MPI_Info_create_env && mpi_state != FORKED); }
+
 PyObject *handle_to_integer(PyObject *self, PyObject *unused)
 {
     (void)unused;
     const Kind *k = kind_of(Py_TYPE(self));
-    if (mpi_state != RUNNING) return finish(NULL, refuse(OP_MPI_Comm_toint));
+    if (!can_convert(k)) return finish(NULL, refuse(OP_MPI_Comm_toint));
     if (k->release) disown(self);
     return PyLong_FromLong(k->to_integer(number_of(self, k)));
 }
@@ -314,7 +317,7 @@ PyObject *handle_from_integer(PyObject *type, PyObject *value)
 {
     int number_; const Kind *k = kind_of((PyTypeObject *)type);
     if (to_int(NULL, value, &number_)) return NULL;
-    return mpi_state == RUNNING ? object_for((PyTypeObject *)type, k, k->from_integer(number_)) : finish(NULL, refuse(OP_MPI_Comm_fromint));
+    return can_convert(k) ? object_for((PyTypeObject *)type, k, k->from_integer(number_)) : finish(NULL, refuse(OP_MPI_Comm_fromint));
 }
 
 /* where the handle lies in an object, and how long it is; of a class, only the latter */

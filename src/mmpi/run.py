@@ -54,9 +54,7 @@ def run_command_line(args: Sequence[str] | None = None) -> None:
         sys.argv[:] = [first, *words[2:]] if first == "-c" else words[1:]
         sys.path[0:1] = [""]  # as Python does it; in place of the folder of the program that ran before
         if first == "-m":
-            compat = spawning.alias()
-            name = compat.real_name(words[1]) if compat else words[1]
-            runpy.run_module(name, run_name="__main__", alter_sys=True)
+            runpy.run_module(words[1], run_name="__main__", alter_sys=True)
         else:
             _execute(compile(words[1], "<string>", "exec"))
     elif first == "-":
@@ -122,7 +120,7 @@ def _set_options(text: str) -> None:
         if not equals:
             _wrong(f"-rc {pair}: expected NAME=VALUE")
         try:
-            setattr(rc, name.strip(), rc._value(name.strip(), value.strip()))
+            setattr(rc, name.strip(), value.strip())
         except TypeError as error:
             _wrong(f"-rc {pair}: {error}")
 
@@ -136,7 +134,8 @@ def _core() -> Any:
 def _version() -> str:
     import mmpi
 
-    return f"mmpi {mmpi.__version__}"
+    compat = spawning.alias()
+    return f"{compat.NAME} {compat.VERSION}" if compat else f"mmpi {mmpi.__version__}"
 
 
 def _prefix() -> str:

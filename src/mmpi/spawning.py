@@ -68,7 +68,7 @@ def _known_as(program: Program) -> Program:
 def one(command: Word, args: Sequence[Word] | str | bytes | None, maxprocs: Any, info: Info | None) -> list[Program]:
     """The program of Spawn."""
     _prepare_daemon()
-    number = 1 if maxprocs is None else index(maxprocs)
+    number = 1 if maxprocs is None else int(maxprocs) if isinstance(maxprocs, float) and maxprocs.is_integer() else index(maxprocs)
     if number < 0:
         raise ValueError(f"Spawn: maxprocs: {number} processes")
     return [_known_as(Program(os.fsencode(command), _words(args), number, info))]

@@ -43,6 +43,7 @@ def install() -> None:
         return
     sys.meta_path.insert(0, _Finder())
     os.environ.update(environment())
+    mmpi.rc._unexpected = {}
     _read_options()
     # Extensions in Cython compare the sizes of our objects with those of mpi4py's; ours are larger, which is allowed.
     warnings.filterwarnings("ignore", r"mpi4py\.MPI\.\w+ size changed", RuntimeWarning)
@@ -63,6 +64,13 @@ def _read_options() -> None:
             setattr(pickle, name, int(value))
 
 
+def _warn_of_options() -> None:
+    """As mpi4py does when its MPI is loaded: of what options were set to that means nothing."""
+    unexpected, mmpi.rc._unexpected = mmpi.rc._unexpected or {}, {}
+    for name, value in unexpected.items():
+        warnings.warn(f"mpi4py.rc.{name}: unexpected value {value!r}", RuntimeWarning, stacklevel=3)
+
+
 def real_name(module: str) -> str:
     """What a module of mpi4py is called here; other names are what they are."""
     if module != NAME and not module.startswith(NAME + "."):
@@ -80,6 +88,7 @@ class _Package(types.ModuleType):
     """The module `mpi4py`: all that mmpi has, but with the version that programs compare."""
 
     __version__ = VERSION
+    Rc = type(mmpi.rc)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(mmpi, name)
@@ -105,6 +114,7 @@ class _Loader(importlib.abc.InspectLoader):
     def exec_module(self, module: types.ModuleType) -> None:
         if self.real == "mmpi.MPI" and self.real not in sys.modules:
             _read_options()  # as mpi4py does: a program may have set the variables itself
+            _warn_of_options()
         if self.name != NAME:
             sys.modules[self.name] = importlib.import_module(self.real)
 
