@@ -146,6 +146,19 @@ session = MPI.Session.Init()
 comm = MPI.Intracomm.Create_from_group(session.Create_group("mpi://WORLD"), "again")
 assert comm.allreduce(1) == comm.size
 """
+DERIVED = """
+half = comm.Split(comm.rank % 2, 0)
+twin = half.Dup()
+assert twin.allgather(comm.rank) == list(range(comm.rank % 2, comm.size, 2))
+if comm.size > 1:
+    both = half.Create_intercomm(0, comm, 1 - comm.rank % 2)
+    assert both.allgather(comm.rank) == list(range(1 - comm.rank % 2, comm.size, 2))
+    whole = both.Merge()
+    assert sorted(whole.allgather(comm.rank)) == list(range(comm.size))
+    for each in whole, both: each.Free()
+with comm.Get_group() as group: assert group.Translate_ranks() == list(range(comm.size))
+for each in twin, half: each.Free()
+"""
 WORLD = "rank, size = mmpi.init()\nassert mmpi.allreduce(1) == size\n"
 
 
@@ -155,12 +168,13 @@ WORLD = "rank, size = mmpi.init()\nassert mmpi.allreduce(1) == size\n"
     [
         ALONE + CLOSE,
         ALONE,
+        ALONE + DERIVED + CLOSE,
         ALONE + CLOSE + AGAIN + CLOSE,
         ALONE + CLOSE + WORLD,
         ALONE + WORLD + CLOSE + "mmpi.finalize()\n",
         ALONE + WORLD + "comm.Free()\n",
     ],
-    ids=["closed", "left open", "twice", "then a world", "beside a world", "open to the end of a world"],
+    ids=["closed", "left open", "derived", "twice", "then a world", "beside a world", "open to the end of a world"],
 )
 def test_programs_with_sessions(code, n):
     result = job(n, code + "print('done')")

@@ -158,14 +158,14 @@ int usable(Comm *self)
     return self->context ? 0 : RAISED;
 }
 
-/* the rank in WORLD of a communicator's rank 0 */
+/* the rank of a communicator's rank 0 in WORLD, or among all that were started together */
 static int leader_of(MPI_Comm comm)
 {
     MPI_Group group, world;
     int zero = 0, leader = -1;
     Py_BEGIN_ALLOW_THREADS
     if (MPI_Comm_group(comm, &group) == MPI_SUCCESS) {
-        if (MPI_Comm_group(MPI_COMM_WORLD, &world) == MPI_SUCCESS) {
+        if (group_of_all(&world) == MPI_SUCCESS) {
             MPI_Group_translate_ranks(group, 1, &zero, world, &leader);
             MPI_Group_free(&world);
         }

@@ -836,6 +836,8 @@ extern PyMethodDef file_functions[];
 int add_topology_types(PyObject *);
 int is_main_thread(void);               /* did this thread start MPI? */
 extern int open_sessions;               /* that were not finalized yet */
+extern int has_world;                   /* MPI was initialized, not only sessions were opened, and is not finalized */
+int group_of_all(MPI_Group *);          /* what MPI returns */
 int to_session(Frame *, PyObject *, void *);            /* MPI_Session */
 void wind_down(void);                   /* before the last session ends, where there is no WORLD */
 void have_ended(void);                  /* after the last session has ended */

@@ -52,7 +52,9 @@ METHOD(Group, Translate_ranks, "ranks=None, group=None", "The ranks of these pro
         if (!rc && !(from.at = frame_memory(&frame, (size_t)from.count, sizeof(int)))) rc = RAISED;
         for (int i = 0; !rc && i < from.count; i++) from.at[i] = i;
     }
-    if (!rc && group == Py_None) { LOCAL(rc, MPI_Comm_group, MPI_COMM_WORLD, &other); own = !rc; }
+    if (!rc && group == Py_None && open_sessions) rc = group_of_all(&other);
+    else if (!rc && group == Py_None) LOCAL(rc, MPI_Comm_group, MPI_COMM_WORLD, &other);
+    own = !rc && group == Py_None;
     int *to = rc ? NULL : frame_memory(&frame, (size_t)from.count, sizeof(int));
     if (!rc && !to) rc = RAISED;
     if (!rc) LOCAL(rc, MPI_Group_translate_ranks, self->handle, from.count, from.at, other, to);

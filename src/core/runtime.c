@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 static int ours;                        /* we initialized MPI, so we finalize it */
-static int world;                       /* it was initialized, not only sessions were opened, and is not finalized */
+int has_world;
 static int was_finalized;
 static int owner;                       /* the process that did; a forked child is another */
 static int abort_on_error = 1, finalize_at_exit = 1;
@@ -24,7 +24,7 @@ static PyObject *allocated;             /* addresses that Alloc_mem gave out: a 
 static const char *state_name(void)
 {
     static const char *const names[] = {"not started", "running", "finalized", "forked"};
-    return mpi_state == RUNNING && !world ? "sessions" : names[mpi_state];
+    return mpi_state == RUNNING && !has_world ? "sessions" : names[mpi_state];
 }
 
 /* --- the end ---------------------------------------------------------------------------------------------- */
@@ -144,16 +144,16 @@ static void wind_up(int with_python)
     if (ours) remove_segments();
     end_works(with_python);
     end_parked(with_python);
-    if (world) end_comms();
+    if (has_world) end_comms();
     put_back_errors();
-    if (world && open_sessions) return; /* which go on */
+    if (has_world && open_sessions) return; /* which go on */
     end_objects();
     end_key();
 }
 
-void wind_down(void) { if (!world) wind_up(1); }
+void wind_down(void) { if (!has_world) wind_up(1); }
 
-void have_ended(void) { if (!world && !open_sessions && mpi_state == RUNNING) mpi_state = was_finalized ? FINALIZED : NOT_STARTED; }
+void have_ended(void) { if (!has_world && !open_sessions && mpi_state == RUNNING) mpi_state = was_finalized ? FINALIZED : NOT_STARTED; }
 
 /* the end of a process that has no WORLD, or no more; the launcher ends the others if it failed */
 static void leave_sessions(int status)
@@ -182,7 +182,7 @@ static void at_exit(int status, void *unused)
     (void)unused;
     int final = 0;
     if (getpid() != owner || mpi_state == FORKED) return;
-    if (!world) { leave_sessions(status); return; }
+    if (!has_world) { leave_sessions(status); return; }
     if (MPI_Finalized(&final) || final) { close_flight(); return; }
     if (status == 0 && flight_head()->status > 0) status = flight_head()->status;
     if (status && abort_asked) status = abort_asked;
@@ -251,7 +251,7 @@ static pthread_t starter;
 int is_main_thread(void)                /* Open MPI crashes when it is asked without a WORLD */
 {
     int main = 0;
-    return world ? !MPI_Is_thread_main(&main) && main : pthread_equal(pthread_self(), starter) != 0;
+    return has_world ? !MPI_Is_thread_main(&main) && main : pthread_equal(pthread_self(), starter) != 0;
 }
 
 /* MPI runs: prepare the end */
@@ -273,7 +273,7 @@ static int take_up(PyObject *module, MPI_Errhandler handler, int keep)
 {
     int rank, size;
     mpi_state = RUNNING;
-    world = 1;
+    has_world = 1;
     if (replace_errors(handler, keep) || MPI_Comm_rank(MPI_COMM_WORLD, &rank) || MPI_Comm_size(MPI_COMM_WORLD, &size)) {
         PyErr_SetString(MPIError, "MPI was initialized, but COMM_WORLD cannot be used");
         return -1;
@@ -313,7 +313,7 @@ FUNCTION(_begin, "level, folder, errors", "Start or join MPI; return the thread 
     Frame frame; int level, provided = 0, there = 0, over = 0, keep, rc = 0; const char *folder, *errors; MPI_Errhandler handler;
     if (PARSE(&frame, to_int, &level, to_text, &folder, to_text, &errors) || errors_named(errors, &handler, &keep)) return finish(&frame, RAISED);
     if (mpi_state == FORKED || mpi_state == FINALIZED) return finish(&frame, refuse(OP_MPI_Init_thread));
-    if (world || MPI_Initialized(&there) || MPI_Finalized(&over) || over) {
+    if (has_world || MPI_Initialized(&there) || MPI_Finalized(&over) || over) {
         PyErr_Format(MPIError, "MPI cannot be initialized: it is %s", over ? "finalized" : state_name());
         return finish(&frame, RAISED);
     }
@@ -400,11 +400,11 @@ FUNCTION0(Finalize, "End MPI in this process; all processes must call this.")
 {
     int rc = 0;
     (void)self;
-    if (!world) return finish(NULL, refuse(OP_MPI_Finalize));
+    if (!has_world) return finish(NULL, refuse(OP_MPI_Finalize));
     Py_XDECREF(module__report_leaks_body(self));
     wind_up(1);
     if (ours) CALL0(rc, NOTE(.comm = NULL), MPI_Finalize);
-    world = 0;
+    has_world = 0;
     was_finalized = 1;
     have_ended();
     if (mpi_state != RUNNING) note_finalized();         /* others may still ask where we are */

@@ -43,13 +43,20 @@ static int find(MPI_Session session)
 /* who we are among all processes that were started together */
 static void describe(MPI_Session session, int *rank, int *size)
 {
-    MPI_Group world;
+    MPI_Group all;
     *rank = 0;
     *size = 1;
-    if (MPI_Group_from_session_pset(session, "mpi://WORLD", &world)) return;
-    MPI_Group_rank(world, rank);
-    MPI_Group_size(world, size);
-    MPI_Group_free(&world);
+    if (MPI_Group_from_session_pset(session, "mpi://WORLD", &all)) return;
+    MPI_Group_rank(all, rank);
+    MPI_Group_size(all, size);
+    MPI_Group_free(&all);
+}
+
+/* The group of all processes that were started together. Open MPI crashes when it is asked about a WORLD that was not initialized. */
+int group_of_all(MPI_Group *group)
+{
+    if (has_world) return MPI_Comm_group(MPI_COMM_WORLD, group);
+    return open_sessions ? MPI_Group_from_session_pset(sessions[0], "mpi://WORLD", group) : MPI_ERR_SESSION;
 }
 
 static MPI_Session keeper;
@@ -177,16 +184,16 @@ static uint64_t count_made(uint64_t what)
 /* An id that the members agree on: of the tag, of who they are among those that were started together, and of the number before; 0: none. */
 static uint64_t id_of_group(MPI_Comm comm, const char *tag)
 {
-    MPI_Group group = MPI_GROUP_NULL, world = MPI_GROUP_NULL;
+    MPI_Group group = MPI_GROUP_NULL, all = MPI_GROUP_NULL;
     uint64_t what = 14695981039346656037u;
-    int n = 0, known = open_sessions && !MPI_Group_from_session_pset(sessions[0], "mpi://WORLD", &world) && !MPI_Comm_group(comm, &group) && !MPI_Group_size(group, &n);
+    int n = 0, known = !group_of_all(&all) && !MPI_Comm_group(comm, &group) && !MPI_Group_size(group, &n);
     for (const char *c = tag; *c; c++) what = mix(what, (unsigned char)*c);
     for (int i = 0, rank; i < n && known; i++) {
-        known = !MPI_Group_translate_ranks(group, 1, &i, world, &rank);
+        known = !MPI_Group_translate_ranks(group, 1, &i, all, &rank);
         what = mix(what, (uint64_t)rank);
     }
     if (group != MPI_GROUP_NULL) MPI_Group_free(&group);
-    if (world != MPI_GROUP_NULL) MPI_Group_free(&world);
+    if (all != MPI_GROUP_NULL) MPI_Group_free(&all);
     const uint64_t number = known ? count_made(what) : 0;
     return number ? mix(what, number) : 0;
 }

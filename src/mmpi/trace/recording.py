@@ -53,6 +53,7 @@ _trace = _load()
 _trace.prepare(os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep, _wrap)
 
 _STATE, _EVENT, _COUNTER = 0, 1, 2
+_RUNS = ("running", "sessions")  # sessions: there is no WORLD
 
 
 # --- start and stop -------------------------------------------------------------------------------------------------------
@@ -168,20 +169,19 @@ def _program() -> str:
 
 def _mpi_runs() -> bool:
     core = sys.modules.get("mmpi._core")
-    return core is not None and core._state() == "running"
+    return core is not None and core._state() in _RUNS
 
 
 def _who(core: Any) -> tuple[str, int, int, bool]:
     """Library, rank, size, and whether others have spawned this WORLD; -1 as long as MPI does not run."""
-    if core is None or core._state() != "running":
+    if core is None or core._state() not in _RUNS:
         return "", -1, -1, False
     library = core.Get_library_version().partition("\n")[0][:200]
-    try:
+    if core._state() == "running":
         return library, *core._place(), core.Comm.Get_parent() != core.COMM_NULL
-    except Exception:  # a session without WORLD
-        from mmpi import world
+    from mmpi import world
 
-        return library, *core._place(), world.was_spawned()
+    return library, *core._place(), world.was_spawned()
 
 
 def _start(folder: str, job: str, limits: tuple[int, bool], core: Any) -> None:
@@ -229,7 +229,7 @@ _clocks: Any = None  # how the clocks of several hosts are compared, or None
 def _synchronize(core: Any, size: int, spawned: bool) -> None:
     """Compare the clocks of hosts, if all ranks take part: `mmpi run` knows, else MMPI_TRACE_SYNC=1 says so; not of those that were spawned."""
     global _clocks
-    if size < 2 or spawned:
+    if size < 2 or spawned or core._state() != "running":
         return
     if os.environ.get("MMPI_TRACE_SYNC", "0") in ("", "0") and not os.environ.get("MMPI_TRACE_FAKE_CLOCK"):
         return
