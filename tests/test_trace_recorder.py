@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The recorder: what stands in the streams, whatever the end of the program, and that it does no harm."""
 
+import concurrent.futures
 import mmap
 import os
 import random
 import shutil
+import signal
 import struct
 import subprocess
 import sys
@@ -12,6 +14,7 @@ import textwrap
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import mmpi.trace
@@ -432,13 +435,17 @@ LOOP = """
     print("go", flush=True)
     while True:
         W.Send(b, MPI.PROC_NULL, i % 32768)
+        log.value = 3 * i + 1
+        request = W.Isend(b, MPI.PROC_NULL, i % 32768)
+        log.value = 3 * i + 2
+        request.Wait()
+        log.value = 3 * i + 3
         i += 1
-        log.value = i
 """
 
 
 def kill_at_random(folder, seed):
-    """One process that counts its calls in memory of its own, killed at some time; all it counted are in the trace."""
+    """One process that counts its calls in memory of its own, killed at some time; all it counted are in the trace. Returns how many."""
     folder.mkdir()
     counter = folder / "counter"
     counter.write_bytes(bytes(8))
@@ -451,25 +458,47 @@ def kill_at_random(folder, seed):
     finally:
         process.kill()
         process.communicate()
+    assert process.returncode == -signal.SIGKILL
     with open(counter, "r+b") as file, mmap.mmap(file.fileno(), 8) as memory:
         logged, = struct.unpack("<Q", memory[:])
-    rank, = trace_reader.read(folder / "trace")
-    done = [call for call in rank.calls("Send") if not call.flags & OPEN]
-    assert logged <= len(done) <= logged + 1
-    assert [call.tag for call in done] == [i % 32768 for i in range(len(done))]
-    assert rank.streams[0].finished == 0
+    check_killed(folder / "trace", logged)
     shutil.rmtree(folder)
+    return logged
+
+
+def check_killed(folder, logged):
+    """The calls of the loop are in the trace up to the last one that was logged, or one more, and in their order."""
+    (definitions,), (stream,) = folder.glob("*.mmpid"), folder.glob("*.mmpis")
+    names = {number: words[-1] for number, words in trace_reader.Definitions(definitions).operations.items()}
+    operations, flags, tags = trace_reader.many_calls(stream)
+    ours = np.isin(operations, [number for number, name in names.items() if name in ("MPI_Send", "MPI_Isend", "MPI_Wait")])
+    done = ours & (flags & OPEN == 0)
+    assert logged <= done.sum() <= logged + 1
+    assert done.sum() + 1 >= ours.sum(), "at most one was under way"
+    every = np.arange(done.sum())
+    wanted = np.array(["MPI_Send", "MPI_Isend", "MPI_Wait"])[every % 3]
+    assert [names[number] for number in operations[done].tolist()] == wanted.tolist()
+    numbered = every % 3 < 2
+    assert (tags[done][numbered] == (every // 3 % 32768)[numbered]).all()
+    assert trace_reader.HEAD.unpack(stream.open("rb").read(trace_reader.HEAD.size))[-1] == 0, "not finished"
+
+
+def kill_many(folder, seeds):
+    """So many kills, a process at a time on each core; returns after how many calls each came."""
+    with concurrent.futures.ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        return list(pool.map(lambda seed: kill_at_random(folder / str(seed), seed), seeds))
 
 
 def test_killed_at_random_points(tmp_path):
-    for seed in range(10):
-        kill_at_random(tmp_path / str(seed), seed)
+    assert len(set(kill_many(tmp_path, range(10)))) > 5
 
 
 @pytest.mark.slow
 def test_killed_at_two_hundred_points(tmp_path):
-    for seed in range(1000, 1200):
-        kill_at_random(tmp_path / str(seed), seed)
+    """A minute or two: a process has to start for each."""
+    points = kill_many(tmp_path, range(1000, 1200))
+    assert len(points) == 200 and len(set(points)) > 150
+    assert max(points) > 32768, "some came after the first segment"
 
 
 @pytest.mark.parametrize("end", ["os.abort()", "os.kill(os.getpid(), 11)", "os._exit(0)", "mmpi.abort(3)", "raise ValueError", "sys.exit(4)"])
@@ -627,6 +656,7 @@ def test_spawned_worlds_without_mmpi_run(tmp_path):
 
 SESSIONS = """
 import mmpi
+mmpi.rc.initialize = False
 from mmpi import MPI
 session = MPI.Session.Init()
 group = session.Create_group("mpi://WORLD")
