@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Two hosts for tests, made of namespaces: each with a network, name, /dev/shm and processes of its own, and a cable between.
 
+On demand each has a clock of its own, too: CLOCK_MONOTONIC and CLOCK_BOOTTIME are so many seconds ahead of the machine's.
+
 `agent` is the command line of a program that is called as ssh is. As with ssh, what it started on a host runs on when it is
 killed, and finds an environment with next to nothing in it.
 """
@@ -16,6 +18,9 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
+
+import jobs
 
 NAMES = ("n1", "n2")
 SETUP = """\
@@ -39,8 +44,9 @@ with socket.socket(socket.AF_UNIX) as door:
 class Network:
     """The two hosts, while they are there."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, ahead: Sequence[int] = (0, 0)) -> None:
         self.folder = folder
+        self.ahead = dict(zip(NAMES, ahead, strict=True))
         (folder / "hosts").write_text("127.0.0.1 localhost\n" + "".join(f"10.77.0.{i} {name}\n" for i, name in enumerate(NAMES, 1)))
         (folder / "agent.py").write_text(AGENT.format(door=str(folder / "door")))
         self.agent = f"{sys.executable} {folder}/agent.py"
@@ -60,6 +66,8 @@ class Network:
 
     def _box(self, name: str) -> subprocess.Popen[str]:
         words = ["unshare", "--net", "--uts", "--ipc", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
+        if self.ahead[name]:
+            words += ["--time", f"--monotonic={self.ahead[name]}", f"--boottime={self.ahead[name]}"]
         script = SETUP.format(name=name, folder=self.folder)
         return subprocess.Popen([*words, "/bin/sh", "-c", script], stdout=subprocess.PIPE, text=True)
 
@@ -74,11 +82,40 @@ class Network:
     def enter(self, name: str) -> list[str]:
         """What stands before a command that runs on a host, in the current folder."""
         inside = ["nsenter", "-t", str(self.pids[name]), "--net", "--uts", "--ipc", "--mount", "--pid"]
+        inside += ["--time"] if self.ahead[name] else []
         return [*inside, "/bin/sh", "-c", 'cd "$0" && exec "$@"', os.getcwd()]
 
     def output(self, name: str, command: str) -> str:
         """What a command says on a host."""
         return subprocess.run([*self.enter(name), "/bin/sh", "-c", command], capture_output=True, text=True, check=False).stdout
+
+    def start(self, *words: str, name: str = "n1", **more: Any) -> subprocess.Popen[str]:
+        """`mmpi run` on a host."""
+        argv = [*self.enter(name), sys.executable, "-m", "mmpi", "run", "--agent", self.agent, *words]
+        return subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more)
+
+    def run(self, *words: str, name: str = "n1", stdin: str = "", env: dict[str, str] | None = None) -> tuple[int, str, str]:
+        """The same, until its end: status, output, errors."""
+        process = self.start(*words, name=name, stdin=subprocess.PIPE, env=os.environ | (env or {}))
+        try:
+            out, err = process.communicate(stdin, timeout=jobs.LIMIT)
+        except subprocess.TimeoutExpired:
+            self.output(name, "kill $(pgrep -of 'mmpi run')")
+            out, err = process.communicate(timeout=30)
+            raise AssertionError(f"no end after {jobs.LIMIT} s\n{out}\n{err}") from None
+        return process.returncode, out, err
+
+    def leftovers(self) -> dict[str, str]:
+        """Processes of jobs and files in shared memory that stay on a host; empty if nothing does so for some seconds."""
+        deadline = time.monotonic() + 5
+        while any((left := {name: self._left_on(name) for name in NAMES}).values()) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        return {name: found for name, found in left.items() if found}
+
+    def _left_on(self, name: str) -> str:
+        marked = "grep -lsz '^MMPI_JOB=' /proc/[0-9]*/environ"
+        others = "ps -eo args | grep -E 'hydra_pmi_proxy|prted|mmpi.launch|mmpi run' | grep -v grep"
+        return self.output(name, f"{marked}; {others}; ls -A /dev/shm")
 
     def _serve(self) -> None:
         with contextlib.suppress(OSError):
@@ -109,9 +146,9 @@ class Network:
 
 
 @contextlib.contextmanager
-def network(folder: Path) -> Iterator[Network]:
-    """Two hosts."""
-    net = Network(folder)
+def network(folder: Path, ahead: Sequence[int] = (0, 0)) -> Iterator[Network]:
+    """Two hosts, with clocks that are so many seconds ahead."""
+    net = Network(folder, ahead)
     try:
         yield net
     finally:

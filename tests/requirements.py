@@ -24,6 +24,7 @@ BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-c
 
 SPECIAL = {  # a program, and a command that works where it can be used
     "netns": ("ip", "unshare --net --uts --ipc --mount --pid --fork ip link set lo up".split()),
+    "timens": ("unshare", "unshare --time --monotonic=1 --fork true".split()),
     "slurm": ("srun", ["sinfo"]),
 }
 
@@ -32,7 +33,8 @@ def need(name: str) -> Path:
     """Return the prefix of an MPI (a name of MPI_FILES), else the file of a Python module or of a program.
 
     An MPI is looked for where MMPI_TEST_MPICH, MMPI_TEST_IMPI, ... say, and in the environment of this Python;
-    Debian's are in /usr. "netns" is the right to make hosts of namespaces, "slurm" one that runs, "browser" a Chromium and what
+    Debian's are in /usr. "netns" is the right to make hosts of namespaces, "timens" to give them
+    clocks of their own, "slurm" one that runs, "browser" a Chromium and what
     drives it. If it is not there, the
     calling test is skipped, or fails where MMPI_REQUIRE lists the name.
     """

@@ -28,38 +28,7 @@ def _clean(request):
     """Nothing of a job stays on either host."""
     yield
     if "net" in request.fixturenames:
-        net = request.getfixturevalue("net")
-        deadline = time.monotonic() + 5
-        while (left := {name: leftovers(net, name) for name in network.NAMES}) != dict.fromkeys(
-            network.NAMES, ""
-        ) and time.monotonic() < deadline:
-            time.sleep(0.1)
-        assert left == dict.fromkeys(network.NAMES, "")
-
-
-def leftovers(net, name):
-    """Processes of jobs and files in shared memory."""
-    marked = "grep -lsz '^MMPI_JOB=' /proc/[0-9]*/environ"
-    others = "ps -eo args | grep -E 'hydra_pmi_proxy|prted|mmpi.launch|mmpi run' | grep -v grep"
-    return net.output(name, f"{marked}; {others}; ls -A /dev/shm")
-
-
-def start(net, *words, name="n1", **more):
-    """`mmpi run` on a host."""
-    argv = [*net.enter(name), sys.executable, "-m", "mmpi", "run", "--agent", net.agent, *words]
-    return subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more)
-
-
-def run(net, *words, name="n1", stdin="", env=None):
-    """The same, until its end: status, output, errors."""
-    process = start(net, *words, name=name, stdin=subprocess.PIPE, env=os.environ | (env or {}))
-    try:
-        out, err = process.communicate(stdin, timeout=jobs.LIMIT)
-    except subprocess.TimeoutExpired:
-        process.terminate()
-        out, err = process.communicate(timeout=10)
-        pytest.fail(f"no end after {jobs.LIMIT} s\n{out}\n{err}")
-    return process.returncode, out, err
+        assert not request.getfixturevalue("net").leftovers()
 
 
 HELLO = """
@@ -75,7 +44,7 @@ print(rank, size, os.uname().nodename, mmpi.allgather({"rank": rank})[-1]["rank"
 
 
 def test_hello_and_objects_across_hosts(net):
-    status, out, err = run(net, "--hosts", "n1:2,n2:2", "--tag", "-c", HELLO, env={"GREETING": "a 'b' \"c\"\n d"})
+    status, out, err = net.run("--hosts", "n1:2,n2:2", "--tag", "-c", HELLO, env={"GREETING": "a 'b' \"c\"\n d"})
     assert status == 0, err
     greeting = "a 'b' \"c\"\n[{}]  d"
     assert sorted(out.splitlines()) == sorted("\n".join(f"[{r}] {r} 4 n{1 + r // 2} 3 {greeting.format(r)}" for r in range(4)).splitlines()), (
@@ -87,26 +56,26 @@ def test_hello_and_objects_across_hosts(net):
 def test_hostfile(net, tmp_path, spelling):
     (tmp_path / "hosts").write_text(spelling)
     code = "import mmpi, os; rank, size = mmpi.init(); print(size, os.uname().nodename)"
-    status, out, err = run(net, "--hostfile", str(tmp_path / "hosts"), "-c", code)
+    status, out, err = net.run("--hostfile", str(tmp_path / "hosts"), "-c", code)
     assert (status, sorted(out.split())) == (0, sorted(["3", "n1", "3", "n2", "3", "n2"])), err
 
 
 def test_rank_0_on_another_host_reads_our_input(net):
     code = "import mmpi, sys; rank, size = mmpi.init(); print(rank, repr(sys.stdin.read()))"
-    status, out, err = run(net, "--hosts", "n2:2", "-c", code, stdin="line\n" * 10_000)
+    status, out, err = net.run("--hosts", "n2:2", "-c", code, stdin="line\n" * 10_000)
     assert (status, sorted(out.splitlines())) == (0, ["0 " + repr("line\n" * 10_000), "1 ''"]), err
 
 
 def test_a_program_from_standard_input_and_executables(net):
-    status, out, err = run(net, "--hosts", "n1,n2", "-", stdin="import os, mmpi; mmpi.init(); print(os.uname().nodename)")
+    status, out, err = net.run("--hosts", "n1,n2", "-", stdin="import os, mmpi; mmpi.init(); print(os.uname().nodename)")
     assert (status, sorted(out.split())) == (0, ["n1", "n2"]), err
-    status, out, err = run(net, "--hosts", "n1,n2", "--tag", "sh", "-c", "echo $(hostname) is here")
+    status, out, err = net.run("--hosts", "n1,n2", "--tag", "sh", "-c", "echo $(hostname) is here")
     assert (status, sorted(out.splitlines())) == (0, ["[0] n1 is here", "[1] n2 is here"]), err
 
 
 def test_how_ranks_wait_is_decided_by_host(net):
     code = "import mmpi, os; from mmpi import waiting; mmpi.init(); print(waiting.local_size(4))"
-    status, out, err = run(net, "--hosts", "n1:1,n2:3", "-c", code)
+    status, out, err = net.run("--hosts", "n1:1,n2:3", "-c", code)
     assert (status, sorted(out.split())) == (0, ["1", "3", "3", "3"]), err
 
 
@@ -129,21 +98,21 @@ KILL = "os.kill(os.getpid(), signal.SIGKILL)"
     ids=["killed here", "killed there", "exits", "raises"],
 )
 def test_a_rank_that_fails_on_any_host_ends_the_job(net, victim, end, expected):
-    status, _, err = run(net, "--hosts", "n1:2,n2:2", "-c", ENDS.format(victim=victim, end=end))
+    status, _, err = net.run("--hosts", "n1:2,n2:2", "-c", ENDS.format(victim=victim, end=end))
     assert status == expected, err
     assert re.search(rf"mmpi run: .*\b{victim}\b", err), err
 
 
 def test_a_time_limit_and_ctrl_c_reach_every_host(net):
     code = "import mmpi, time; rank, size = mmpi.init()\ntry: mmpi.barrier(); print('in'); time.sleep(60)\nfinally: print('out', rank)"
-    status, out, err = run(net, "--hosts", "n1:1,n2:2", "--timeout", "10", "--grace", "10", "-c", code)
+    status, out, err = net.run("--hosts", "n1:1,n2:2", "--timeout", "10", "--grace", "10", "-c", code)
     assert status == 124, err
     assert sorted(line for line in out.splitlines() if line.startswith("out")) == ["out 0", "out 1", "out 2"], err
 
 
 def test_a_hang_report_tells_of_ranks_on_every_host(net):
     code = "import mmpi\nrank, size = mmpi.init()\nif rank != 2: mmpi.barrier()\nelse: mmpi.recv(source=0, tag=5)"
-    status, _, err = run(net, "--hosts", "n1:2,n2:2", "--hang-timeout", "3", "-c", code)
+    status, _, err = net.run("--hosts", "n1:2,n2:2", "--hang-timeout", "3", "-c", code)
     assert status == 124, err
     assert "mmpi run: hang: " in err
     assert "ranks 0-1, 3" in err or "ranks 0, 1, 3" in err, err
@@ -155,7 +124,7 @@ def test_a_hang_report_tells_of_ranks_on_every_host(net):
 def test_hang_from_outside_tells_of_ranks_on_every_host(net, where):
     code = "import mmpi\nrank, size = mmpi.init()\nmmpi.barrier()\nprint('in', flush=True)\n"
     code += "if rank != 2: mmpi.barrier()\nelse: mmpi.recv(source=0)"
-    with start(net, "--hosts", where, "-c", code, stdin=subprocess.DEVNULL) as process:
+    with net.start("--hosts", where, "-c", code, stdin=subprocess.DEVNULL) as process:
         try:
             assert [process.stdout.readline() for _ in range(4)] == ["in\n"] * 4
             ask = f"{sys.executable} -m mmpi"
@@ -171,8 +140,7 @@ def test_hang_from_outside_tells_of_ranks_on_every_host(net, where):
 
 
 def test_if_mmpi_run_is_killed_no_host_keeps_anything(net):
-    process = start(
-        net,
+    process = net.start(
         "--hosts",
         "n1:1,n2:1",
         "-c",
@@ -187,7 +155,7 @@ def test_if_mmpi_run_is_killed_no_host_keeps_anything(net):
 
 
 def test_a_host_that_cannot_be_reached_is_named_before_anything_starts(net):
-    status, out, err = run(net, "--hosts", "n1,n3", "sh", "-c", "echo started")
+    status, out, err = net.run("--hosts", "n1,n3", "sh", "-c", "echo started")
     assert (status, out) == (1, "")
     assert "host n3 cannot be reached: no such host" in err
     assert "this must work without a question: " in err

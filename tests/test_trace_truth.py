@@ -19,6 +19,11 @@ def traced(folder, ranks, seed, rounds=6, threads=1, env=None):
     command = [sys.executable, "-m", "mmpi", "run", "--trace", str(folder / "run"), "-n", str(ranks), str(PROGRAM)]
     result = run(*command, *map(str, (seed, rounds, threads)), str(truth), env=env)
     assert result.returncode == 0, result.stderr
+    return container.load(folder / "run"), *read_truth(folder, ranks)
+
+
+def read_truth(folder, ranks):
+    """(rank, number) -> bytes of each send; (rank, number) -> source, number of the send, bytes of each receive."""
     sends, receives = {}, {}
     for rank in range(ranks):
         for line in (folder / f"truth.{rank}").read_text().splitlines():
@@ -27,7 +32,7 @@ def traced(folder, ranks, seed, rounds=6, threads=1, env=None):
                 sends[rank, int(number)] = int(rest[0])
             else:
                 receives[rank, int(number)] = tuple(map(int, rest))
-    return container.load(folder / "run"), sends, receives
+    return sends, receives
 
 
 def numbered(trace, state):

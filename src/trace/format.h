@@ -12,7 +12,7 @@ typedef struct { uint64_t ticks, monotonic, realtime; } ClockPair;     /* ticks,
 typedef struct {
     char magic[8];                      /* "mmpi-str" */
     uint32_t version, head;             /* TRACE_VERSION, STREAM_HEAD */
-    char job[16], host[256], boot[40];  /* boot: of the kernel; processes with the same share a clock */
+    char job[16], host[256], boot[40];  /* boot: of the kernel, and of its time namespace; processes with the same share a clock */
     int32_t pid, tid, rank, size;       /* in WORLD, -1 while not known */
     uint32_t thread;                    /* number of the thread in its process, from 0 */
     uint32_t ticks_are_ns;              /* else of the processor's counter, whose rate the pairs of clocks tell */

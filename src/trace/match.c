@@ -238,31 +238,36 @@ static void find_spans(const Merge *m, Span *spans)
     }
 }
 
-static int keep_bounds(Merge *m, const Bound *best, size_t n)
+static int64_t takes(const Merge *m, const Bound *b) { return corrected(m, (int)b->to, b->received) - corrected(m, (int)b->from, b->sent); }
+
+static int keep_bounds(Merge *m, const Bound *best, size_t n, int64_t most)
 {
     for (size_t i = 0; i < n; i++) {
-        Bound *b = best[i].from == best[i].to ? NULL : PUSH(&m->bounds);
-        if (b) *b = best[i];
-        else if (best[i].from != best[i].to) return -1;
+        if (best[i].from == best[i].to || takes(m, &best[i]) > most) continue;
+        Bound *b = PUSH(&m->bounds);
+        if (!b) return -1;
+        *b = best[i];
     }
     return 0;
 }
 
-/* Of each pair of hosts and each part of the time the message that took least; hosts' clocks differ at most by that. */
-static int find_bounds(Merge *m)
+/* Of each pair of hosts and each part of the time the message that took least, by the clocks as they are now, if not more than `most`. */
+int find_bounds(Merge *m, int64_t most)
 {
     size_t parts = m->nhosts * m->nhosts < 16384 ? 256 : 4, n = m->nhosts * m->nhosts * parts;
+    m->bounds.n = 0;
     if (m->nhosts < 2) return 0;
     Bound *best = calloc(n, sizeof *best);
     Span *spans = malloc(m->nhosts * sizeof *spans);
     if (spans) find_spans(m, spans);
     for (size_t i = 0; i < m->messages.n && best && spans; i++) {
         const Message *a = &m->messages.at[i];
+        const Bound one = {(uint32_t)a->from, (uint32_t)a->to, a->start, a->end};
         if (a->from == a->to || a->assumed || a->end == INT64_MIN) continue;
         Bound *b = &best[((size_t)a->from * m->nhosts + (size_t)a->to) * parts + part_of(&spans[a->from], a->start, parts)];
-        if (b->to == b->from || a->end - a->start < b->received - b->sent) *b = (Bound){(uint32_t)a->from, (uint32_t)a->to, a->start, a->end};
+        if (b->to == b->from || takes(m, &one) < takes(m, b)) *b = one;
     }
-    int bad = !best || !spans || keep_bounds(m, best, n);
+    int bad = !best || !spans || keep_bounds(m, best, n, most);
     free(best);
     free(spans);
     return bad ? -1 : 0;
@@ -278,5 +283,5 @@ int pair_messages(Merge *m)
     free(x.halves[0]);
     free(x.halves[1]);
     free(x.dangling.at);
-    return bad || find_bounds(m) ? -1 : 0;
+    return bad || find_bounds(m, INT64_MAX) ? -1 : 0;
 }

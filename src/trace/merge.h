@@ -112,6 +112,7 @@ int flags_of_process(const Merge *, int32_t process);
 int list_unmatched(Merge *, uint64_t call, int why);
 
 int pair_messages(Merge *);             /* match.c */
+int find_bounds(Merge *, int64_t most); /* what messages say of the clocks of hosts */
 int gather_collectives(Merge *);        /* together.c */
 int link_requests(Merge *);             /* requests.c: what was started and completed when; call numbers are those of the merged file from here on */
 int settle(Merge *);                    /* when the clocks are known: order the messages, count violations */

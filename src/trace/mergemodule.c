@@ -196,7 +196,36 @@ static PyObject *match_all(PyObject *module, PyObject *args)
     return bad ? PyErr_NoMemory() : bounds_of(&job->m);
 }
 
-/* settle(merge, clocks, began): clocks is a list of (at, offset, drift), one a host */
+/* a list of (at, offset, drift), one a host */
+static int take_clocks(Job *job, PyObject *clocks)
+{
+    if ((size_t)PyList_Size(clocks) != job->m.nhosts) {
+        PyErr_Format(PyExc_ValueError, "%zd clocks for %zu hosts", PyList_Size(clocks), job->m.nhosts);
+        return -1;
+    }
+    for (size_t i = 0; i < job->m.nhosts; i++) {
+        long long at, offset;
+        if (!PyArg_ParseTuple(PyList_GetItem(clocks, (Py_ssize_t)i), "LLd", &at, &offset, &job->m.clocks[i].drift)) return -1;
+        job->m.clocks[i].at = at;
+        job->m.clocks[i].offset = offset;
+    }
+    return 0;
+}
+
+static PyObject *early(PyObject *module, PyObject *args)
+{
+    PyObject *capsule, *clocks;
+    int bad;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "OO!:early", &capsule, &PyList_Type, &clocks)) return NULL;
+    Job *job = job_of(capsule);
+    if (!job || take_clocks(job, clocks)) return NULL;
+    Py_BEGIN_ALLOW_THREADS
+    bad = find_bounds(&job->m, -1);
+    Py_END_ALLOW_THREADS
+    return bad ? PyErr_NoMemory() : bounds_of(&job->m);
+}
+
 static PyObject *settle_all(PyObject *module, PyObject *args)
 {
     PyObject *capsule, *clocks;
@@ -205,14 +234,7 @@ static PyObject *settle_all(PyObject *module, PyObject *args)
     (void)module;
     if (!PyArg_ParseTuple(args, "OO!L:settle", &capsule, &PyList_Type, &clocks, &began)) return NULL;
     Job *job = job_of(capsule);
-    if (!job) return NULL;
-    if ((size_t)PyList_Size(clocks) != job->m.nhosts) return PyErr_Format(PyExc_ValueError, "settle: %zd clocks for %zu hosts", PyList_Size(clocks), job->m.nhosts);
-    for (size_t i = 0; i < job->m.nhosts; i++) {
-        long long at, offset;
-        if (!PyArg_ParseTuple(PyList_GetItem(clocks, (Py_ssize_t)i), "LLd", &at, &offset, &job->m.clocks[i].drift)) return NULL;
-        job->m.clocks[i].at = at;
-        job->m.clocks[i].offset = offset;
-    }
+    if (!job || take_clocks(job, clocks)) return NULL;
     job->m.began = began;
     Py_BEGIN_ALLOW_THREADS
     bad = settle(&job->m);
@@ -271,6 +293,7 @@ static PyMethodDef methods[] = {
     {"merge", new_merge, METH_VARARGS, "merge(streams, comms, members, flags, nhosts, /)\n--\n\nBegin to merge; mmpi/trace/merge.py makes the arguments."},
     {"scan", scan_stream, METH_VARARGS, "scan(merge, stream, /)\n--\n\nRead a stream; return (calls, first, last, torn, damaged, lost, any collectives)."},
     {"match", match_all, METH_VARARGS, "match(merge, flags, /)\n--\n\nFind what belongs together; return (from, to, sent, received) of messages that bound the clocks of hosts."},
+    {"early", early, METH_VARARGS, "early(merge, clocks, /)\n--\n\nBy these clocks, (at, offset, drift) a host: the messages, as match gives them, that arrive before they were sent."},
     {"settle", settle_all, METH_VARARGS, "settle(merge, clocks, began, /)\n--\n\nTake these clocks, (at, offset, drift) a host; return how many messages arrive before they were sent."},
     {"calls", calls, METH_VARARGS, "calls(merge, row, take, /)\n--\n\nGive the calls of a row, block by block, to take(columns, n, start, end)."},
     {"table", table, METH_VARARGS, "table(merge, name, take, /)\n--\n\nGive a table, block by block, to take(columns, n, start, end)."},

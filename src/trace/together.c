@@ -150,7 +150,7 @@ static int order_messages(Merge *m)
     for (size_t i = 0; i < n && places; i++) {
         Message *a = &m->messages.at[i];
         a->start = corrected(m, a->from, a->start);
-        if (a->end != INT64_MIN) m->violations += (a->end = corrected(m, a->to, a->end)) < a->start;
+        if (a->end != INT64_MIN) m->violations += (a->end = corrected(m, a->to, a->end)) < a->start - 1;       /* times are rounded */
         places[i] = (Place){ordered(a->start), i};
     }
     int bad = !places || put_in_order(places, m->messages.at, n, sizeof *m->messages.at);

@@ -41,6 +41,7 @@ FIRST_USER, OPERATIONS = 0x800, 0xF00
 SENDS, RECEIVES, RETURNS, PREPARES, COLLECTIVE, PARTITIONED = 1, 2, 4, 8, 16, 32  # merge.h
 MISSES_SOME, MISSES_END, PART = 1, 2, 4
 UNKNOWN = "?"  # the name of operations that nobody defined
+MOST_TRIES = 10  # to find clocks that no message contradicts
 RECENT = 60 * 10**9  # ns: a stream may get records and keep its time so long
 MESSAGES = {
     **dict.fromkeys(("Send", "Bsend", "Ssend", "Rsend", "Sendrecv", "Sendrecv_replace"), SENDS),
@@ -381,6 +382,12 @@ class Merger:
         hosts = [self._host(boot) for boot in self.hosts]
         self.names = [host.name for host in hosts]
         self.clocks, notes = alignment.align(hosts, bounds)
+        for _ in range(MOST_TRIES):  # `bounds` are some of the messages only: the clocks may contradict others
+            worst = _merge.early(self.handle, [(clock.at, clock.offset, clock.drift) for clock in self.clocks])
+            before, bounds = self.clocks, [*bounds, *worst]
+            self.clocks, notes = alignment.align(hosts, bounds) if worst else (before, notes)
+            if self.clocks == before:
+                break
         self.notes += notes
         self.began = min(self._time(row, row.first) for row in self.rows)
         self.violations = _merge.settle(self.handle, [(clock.at, clock.offset, clock.drift) for clock in self.clocks], self.began)

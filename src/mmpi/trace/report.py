@@ -25,6 +25,7 @@ Say what was slow in a traced run, why, and what to do about it. SRC is the fold
 """
 WIDTH, TOP, LOW = 100, 12, 0.8
 FOLD, GRID = 16, 8  # more rows than FOLD are summed up; a matrix of up to GRID ranks is drawn
+MOST_HOSTS = 8  # that are named
 Lines = Iterator[str]
 
 
@@ -294,8 +295,12 @@ def _tracing(report: dict[str, Any]) -> Lines:
     yield from _wrap(f"{number(t['records'])} records{cost}; {lost}")
     hosts = [host for host in t["hosts"] if isinstance(host, dict)]
     if len(hosts) > 1:
-        yield from _wrap(f"clocks of {len(hosts)} hosts: {_clocks(hosts)}")
-    if t["violations"]:
+        names = [str(host.get("name") or "?") for host in hosts]
+        more = f" and {len(names) - MOST_HOSTS} more" if len(names) > MOST_HOSTS else ""
+        yield from _wrap(f"clocks of {len(hosts)} hosts ({', '.join(names[:MOST_HOSTS])}{more}): {_clocks(hosts)}")
+    if len(hosts) > 1 and not t["violations"]:
+        yield from _wrap("no message seems to come before it was sent")
+    elif t["violations"]:
         yield from _wrap(
             f"{number(t['violations'])} of {number(report['totals']['messages'])} messages seem to come before they were sent: clocks disagree"
         )
