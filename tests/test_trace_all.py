@@ -173,6 +173,86 @@ int main(int argc, char **argv)
     MPI_Recv(&x, 1, MPI_INT, 1, 1, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
 }
 """
+SPAWNING = """
+#include <mpi.h>
+int main(int argc, char **argv)
+{
+    MPI_Comm parent, children[2];
+    int rank, size, x[2] = {1, 2};
+    MPI_Init(&argc, &argv);
+    MPI_Comm_get_parent(&parent);
+    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+    MPI_Comm_size(MPI_COMM_WORLD, &size);
+    if (parent == MPI_COMM_NULL) {
+        for (int i = 0; i < 2; i++) MPI_Comm_spawn(argv[1], argv + 2, 2, MPI_INFO_NULL, 0, MPI_COMM_WORLD, &children[i], MPI_ERRCODES_IGNORE);
+        for (int i = 0; i < 2; i++) MPI_Comm_disconnect(&children[i]);
+    } else {
+        MPI_Sendrecv_replace(x, 2, MPI_INT, 1 - rank, 5, 1 - rank, 5, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
+        MPI_Barrier(MPI_COMM_WORLD);
+        MPI_Comm_disconnect(&parent);
+    }
+    return MPI_Finalize();
+}
+"""
+SPAWNING_PYTHON = """
+import sys
+from mmpi import MPI
+parent, w = MPI.Comm.Get_parent(), MPI.COMM_WORLD
+if parent == MPI.COMM_NULL:
+    children = [w.Spawn(sys.argv[1], sys.argv[2:], 2) for _ in range(2)]
+    for each in children: each.Disconnect()
+else:
+    w.Sendrecv_replace(bytearray(8), 1 - w.rank, 5, 1 - w.rank, 5)
+    w.Barrier()
+    parent.Disconnect()
+"""
+SESSIONS = """
+#include <mpi.h>
+int main(void)
+{
+    MPI_Session session, other;
+    MPI_Group group;
+    MPI_Comm comm, half, dup;
+    int rank, x = 0;
+    MPI_Session_init(MPI_INFO_NULL, MPI_ERRORS_ARE_FATAL, &session);
+    MPI_Group_from_session_pset(session, "mpi://WORLD", &group);
+    MPI_Group_rank(group, &rank);
+    MPI_Session_init(MPI_INFO_NULL, MPI_ERRORS_ARE_FATAL, &other);
+    for (int i = 0; i < 3; i++) {
+        MPI_Comm_create_from_group(group, i < 2 ? "one" : "two", MPI_INFO_NULL, MPI_ERRORS_ARE_FATAL, &comm);
+        MPI_Comm_split(comm, rank % 2, 0, &half);
+        MPI_Comm_dup(half, &dup);
+        MPI_Sendrecv_replace(&x, 1, MPI_INT, rank / 2 ? 0 : 1, 3, rank / 2 ? 0 : 1, 3, dup, MPI_STATUS_IGNORE);
+        MPI_Barrier(comm);
+        MPI_Comm_free(&dup);
+        MPI_Comm_free(&half);
+        MPI_Comm_free(&comm);
+    }
+    MPI_Session_finalize(&other);
+    MPI_Group_free(&group);
+    return MPI_Session_finalize(&session);
+}
+"""
+SESSIONS_PYTHON = """
+import mmpi
+mmpi.rc.initialize = False
+from mmpi import MPI
+session = MPI.Session.Init()
+group = session.Create_group("mpi://WORLD")
+other = MPI.Session.Init()
+rank = group.rank
+for tag in "one", "one", "two":
+    comm = MPI.Intracomm.Create_from_group(group, tag)
+    half = comm.Split(rank % 2, 0)
+    dup = half.Dup()
+    peer = 0 if rank // 2 else 1
+    dup.Sendrecv_replace(bytearray(4), peer, 3, peer, 3)
+    comm.Barrier()
+    for each in dup, half, comm: each.Free()
+other.Finalize()
+group.Free()
+session.Finalize()
+"""
 
 
 class Mpi:
@@ -344,6 +424,52 @@ def test_states_arrows_and_threads_of_c(mpi):
     assert states == {"assemble": "state", "solve": "state"}
     assert sorted(trace.values["value"].tolist()) == [5, 5, 7, 7]
     assert mpi.run("-n", 2, program, trace=False).returncode == 0  # without a recorder all succeeds, and nothing happens
+
+
+@pytest.mark.parametrize("parent", ["c", "python"])
+@pytest.mark.parametrize("child", ["c", "python"])
+@pytest.mark.parametrize("mpi", ["own", "debian-openmpi"], indirect=True)  # Debian's MPICH cannot spawn
+def test_programs_that_ranks_spawn(mpi, parent, child):
+    """Two worlds of two, of either kind: each call counts once, each world is matched in itself."""
+    program, script = mpi.build(SPAWNING), mpi.folder / "spawning.py"
+    script.write_text(SPAWNING_PYTHON)
+    words = {"c": [program], "python": [sys.executable, script]}
+    assert ended_well(mpi.run("-n", 1, *words[parent], *words[child]))
+    trace = mpi.trace()
+    found = calls_by_rank(trace)
+    assert sorted(found) == [0, 1, 2, 3, 4]
+    for rank, calls in found.items():
+        role = child if rank else parent
+        calls = {name: number for name, number in calls.items() if name not in ("MPI_Finalize", "MPI_Comm_get_parent")}
+        agreeing = {"MPI_Allreduce": 2} if role == "python" and not rank else {}  # before anything is started
+        ours = {"MPI_Sendrecv_replace": 1, "MPI_Barrier": 1, "MPI_Comm_disconnect": 1}
+        assert calls == (ours if rank else {"MPI_Comm_spawn": 2, "MPI_Comm_disconnect": 2} | agreeing), rank
+    rank = [row["rank"] for row in trace.rows]
+    sent = [(rank[trace.calls["row"][m["send"]]], rank[trace.calls["row"][m["receive"]]]) for m in trace.messages]
+    assert sorted(sent) == [(1, 2), (2, 1), (3, 4), (4, 3)]
+
+
+@pytest.mark.parametrize("kinds", ["cccc", "cpcp"])
+@pytest.mark.parametrize("mpi", ["own", "abi", "debian-mpich"], indirect=True)
+def test_programs_that_use_sessions_only(mpi, kinds):
+    """Those of C record what those of Python do, and meet them on the same communicators."""
+    program, script = mpi.build(SESSIONS), mpi.folder / "sessions.py"
+    script.write_text(SESSIONS_PYTHON)
+    words = {"c": [program], "p": [script]}
+    result = mpi.run(*[word for i, kind in enumerate(kinds) for word in [*([":"] if i else []), "-n", 1, *words[kind]]])
+    assert ended_well(result)
+    trace = mpi.trace()
+    assert trace.meta["size"] == 4 and trace.meta["complete"] and trace.meta["notes"] == []
+    for rank, calls in calls_by_rank(trace).items():
+        assert calls.pop("MPI_Session_init") == 1, "the first has begun the recording"
+        for name in ("MPI_Group_free", "MPI_Group_from_session_pset"):  # of Python alone
+            calls.pop(name, None)
+        made = dict.fromkeys(("MPI_Comm_create_from_group", "MPI_Comm_split", "MPI_Comm_dup", "MPI_Sendrecv_replace", "MPI_Barrier"), 3)
+        assert calls == made | {"MPI_Comm_free": 9, "MPI_Session_finalize": 2}, rank
+    assert trace.unmatched.tolist() == []
+    assert len(trace.messages) == 12 and not trace.messages["assumed"].any()
+    sizes = collections.Counter(collections.Counter(trace.collectives["instance"].tolist()).values())
+    assert sizes == {4: 3 * 3, 2: 3 * 2 * 3}, "split, Barrier, free of all; dup, free, free of each half"
 
 
 def test_what_a_killed_program_has_done_is_there(mpi):

@@ -13,7 +13,7 @@
  *   q      pointer to a new request             Q e a Z  to one that is waited for, freed, cancelled, started
  *   k      number of requests                   A Y    array of requests: waited for, started
  *   s S    status, statuses                     f i    flag, index                      o I    number of indices, indices
- *   M m    pointer to a new message, to one that is received */
+ *   M m    pointer to a new message, to one that is received           h      text that tells communicators of the same processes apart */
 
 /* blocking, nonblocking, prepared */
 #define SENDING(name, lower)                                                                              \
@@ -120,6 +120,11 @@ TEXT(Comm_connect, comm_connect, 5, 7, ALL, "..rc.")
 TEXT(Comm_spawn, comm_spawn, 8, 11, ALL, "....rc..")
 TEXT(Comm_spawn_multiple, comm_spawn_multiple, 9, 12, ALL, ".....rc..")
 CALL(Abort, abort, 2, 0, "c.")
+
+/* sessions */
+CALL(Session_init, session_init, 3, BEGINS, "...")
+CALL(Session_finalize, session_finalize, 1, 0, ".")
+TEXT(Comm_create_from_group, comm_create_from_group, 5, 7, 0, ".h..x")
 
 /* windows */
 BOTH(Win_create, win_create, 6, ALL, ".z..cu")

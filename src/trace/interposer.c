@@ -114,9 +114,11 @@ static int is_of_a_rank(void)
     return rank && *rank && atoi(rank) != getpid();
 }
 
-static int is_spawned(void)
+static int is_spawned(int has_world)
 {
     Arg parent = library.no_comm;
+    const char *spawned = getenv("PMI_SPAWNED");
+    if (!has_world) return (spawned && *spawned && strcmp(spawned, "0")) || getenv("OMPI_PARENT_PORT");
     return !library_says("PMPI_Comm_get_parent", (Arg)&parent, 0) && handle_in(COMM, (Arg)&parent, 0) != library.no_comm;
 }
 
@@ -130,22 +132,27 @@ static void read_program(char *text, size_t size)
     for (size_t i = 0; i < n; i++) if (!text[i]) text[i] = ' ';
 }
 
-static int start(void)
+static int start(int has_world)
 {
     static char program[900], version[8193];
     const char *step = NULL, *folder = getenv("MMPI_TRACE"), *limit = getenv("MMPI_TRACE_LIMIT"), *why = settle_library();
     int rank = -1, size = -1, length;
+    All all;
     TraceOptions options = {.folder = folder, .job = getenv("MMPI_JOB"), .program = program, .library = version};
     if (why) { fprintf(stderr, "mmpi: this program is not recorded: its MPI library cannot be used: %s\n", why); return 0; }
-    if (is_of_a_rank() || is_spawned()) return 0;
+    if (is_of_a_rank()) return 0;
     if ((why = mmpi_trace_limit(limit ? limit : "", &options.limit, &options.ring))) { fprintf(stderr, "mmpi: this program is not recorded: MMPI_TRACE_LIMIT: %s\n", why); return 0; }
     read_program(program, sizeof program);
     library_says("PMPI_Get_library_version", (Arg)version, (Arg)&length);
     version[strcspn(version, "\n")] = 0;
-    library_says("PMPI_Comm_rank", library.world, (Arg)&rank);
-    library_says("PMPI_Comm_size", library.world, (Arg)&size);
+    if (!take_all(&all)) {
+        library_says("PMPI_Group_rank", all.group, (Arg)&rank);
+        library_says("PMPI_Group_size", all.group, (Arg)&size);
+        let_all_go(&all);
+    }
     options.rank = rank;
     options.size = size;
+    options.spawned = is_spawned(has_world);
     mkdir(folder, 0777);                /* on another host it may not be there */
     int error = mmpi_trace_session() ? 0 : mmpi_trace_start(&options, &step);
     if (error) { fprintf(stderr, "mmpi: this program is not recorded: %s: %s: %s\n", folder, step, strerror(error)); return 0; }
@@ -154,14 +161,14 @@ static int start(void)
     return 1;
 }
 
-/* Once MPI is initialized, by whatever name. */
-static int begin(void)
+/* Once MPI is initialized, by whatever name, or a session is open. */
+static int begin(int has_session)
 {
     static pthread_mutex_t starting = PTHREAD_MUTEX_INITIALIZER;
-    int yes = 0;
-    if (library_says("PMPI_Initialized", (Arg)&yes, 0) || !yes) return 0;
+    int has_world = 0;
+    if ((library_says("PMPI_Initialized", (Arg)&has_world, 0) || !has_world) && !has_session) return 0;
     pthread_mutex_lock(&starting);
-    if (state == NOT_YET) state = start() ? WATCHING : QUIET;
+    if (state == NOT_YET) state = start(has_world) ? WATCHING : QUIET;
     pthread_mutex_unlock(&starting);
     return state == WATCHING;
 }
@@ -190,7 +197,7 @@ static void enter(Watch *w, int row, int language, Arg *arguments)
     w->row = &rows[row];
     w->real = real_of(row, language);
     w->watched = 0;
-    if (inside || state == QUIET || (state == NOT_YET && !begin())) return;
+    if (inside || state == QUIET || (state == NOT_YET && !begin(0))) return;
     w->language = language;
     w->a = arguments;
     w->watched = inside = 1;
@@ -199,6 +206,7 @@ static void enter(Watch *w, int row, int language, Arg *arguments)
 
 static int leave(Watch *w, int rc)
 {
+    if (w->row->flags & BEGINS && !rc && state == NOT_YET) begin(1);
     if (!w->watched) return rc;
     note(w, rc);
     inside = 0;
@@ -253,14 +261,14 @@ static int leave(Watch *w, int rc)
 int MPI_Init(Arg argc, Arg argv)
 {
     int rc = ((int (*)(Arg, Arg))real_of(ROW_Init, IN_C))(argc, argv);
-    if (!rc && state == NOT_YET) begin();
+    if (!rc && state == NOT_YET) begin(0);
     return rc;
 }
 
 int MPI_Init_thread(Arg argc, Arg argv, Arg required, Arg provided)
 {
     int rc = ((int (*)(Arg, Arg, Arg, Arg))real_of(ROW_Init_thread, IN_C))(argc, argv, required, provided);
-    if (!rc && state == NOT_YET) begin();
+    if (!rc && state == NOT_YET) begin(0);
     return rc;
 }
 
@@ -269,7 +277,7 @@ EXPORTED void mpi_init__(Arg error) __attribute__((alias("mpi_init_")));
 void mpi_init_(Arg error)
 {
     ((void (*)(Arg))real_of(ROW_Init, IN_FORTRAN))(error);
-    if (!*(int *)error && state == NOT_YET) begin();
+    if (!*(int *)error && state == NOT_YET) begin(0);
 }
 
 EXPORTED void mpi_init_thread_(Arg required, Arg provided, Arg error);
@@ -277,7 +285,7 @@ EXPORTED void mpi_init_thread__(Arg required, Arg provided, Arg error) __attribu
 void mpi_init_thread_(Arg required, Arg provided, Arg error)
 {
     ((void (*)(Arg, Arg, Arg))real_of(ROW_Init_thread, IN_FORTRAN))(required, provided, error);
-    if (!*(int *)error && state == NOT_YET) begin();
+    if (!*(int *)error && state == NOT_YET) begin(0);
 }
 
 int MPI_Finalize(void)

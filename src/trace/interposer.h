@@ -10,8 +10,8 @@
 typedef intptr_t Arg;
 typedef void (*Function)(void);
 
-enum { ALL = 1, RECEIVES = 2, PREPARES = 4, FROM_ROOT = 8, POLLS = 16, NAMES = 32, WIDE_COUNTS = 64 };      /* flags of a row */
-/* ALL: a collective; FROM_ROOT: only the root tells what it sends; NAMES: gives a communicator a name; WIDE_COUNTS: of 64 bits */
+enum { ALL = 1, RECEIVES = 2, PREPARES = 4, FROM_ROOT = 8, POLLS = 16, NAMES = 32, WIDE_COUNTS = 64, BEGINS = 128 };      /* flags of a row */
+/* ALL: a collective; FROM_ROOT: only the root tells what it sends; NAMES: gives a communicator a name; WIDE_COUNTS: of 64 bits; BEGINS: MPI may be used after it */
 typedef struct {
     const char *name, *fortran, *roles;
     int operation, flags;
@@ -40,9 +40,10 @@ enum { COMM, REQUEST, MESSAGE, WIN, FILE_, TYPE, CLASSES };     /* of handles */
 typedef struct {
     int family, status_ints, source_at, tag_at;         /* of a status: size, and where */
     int any_source, any_tag, proc_null, undefined;
-    Arg world, self, no_comm, no_request, no_message, no_message_there, no_type, byte, in_place, ignore;     /* ignore: a status */
+    Arg no_info, errors_return, world, self, no_comm, no_request, no_message, no_message_there, no_type, byte, in_place, ignore;     /* ignore: a status */
 } Library;
 extern Library library;
+typedef struct { Arg group, session; } All;     /* the processes that were started together */
 Function find(const char *name);        /* the next function of this name behind ours, or NULL */
 const char *settle_library(void);       /* NULL, or why it cannot be used */
 Arg handle_in(int class, Arg at, int language);  /* the handle that is stored there; 0: of no object */
@@ -54,6 +55,8 @@ int64_t size_of_type(Arg type);         /* -1: not known */
 int64_t status_bytes(const int *status);
 int is_cancelled(const int *status);
 int library_says(const char *name, Arg a, Arg b);       /* the result of PMPI_name(a, b); -1: there is none */
+int take_all(All *);                    /* what MPI returns */
+void let_all_go(All *);
 
 /* watch.c: what calls mean */
 void watch_world(int rank, int size);

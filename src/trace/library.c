@@ -106,6 +106,8 @@ const char *settle_library(void)
     library.any_tag = INT_OF(ANY_TAG);
     library.proc_null = INT_OF(PROC_NULL);
     library.undefined = INT_OF(UNDEFINED);
+    library.no_info = object("INFO_NULL");
+    library.errors_return = object("ERRORS_RETURN");
     library.world = object("COMM_WORLD");
     library.self = object("COMM_SELF");
     library.no_comm = object("COMM_NULL");
@@ -160,6 +162,27 @@ int64_t size_of_type(Arg type)
     int size = 0;
     if (!type || type == library.no_type || type_size(type, (Arg)&size) || size < 0) return -1;
     return size;
+}
+
+/* --- who was started together ----------------------------------------------------------------------------- */
+
+/* Of a program that uses nothing but sessions, Open MPI must not be asked about WORLD: there a session of our own tells, while another is open. */
+int take_all(All *all)
+{
+    int initialized = 0, rc;
+    *all = (All){0, 0};
+    if (!library_says("PMPI_Initialized", (Arg)&initialized, 0) && initialized) return library_says("PMPI_Comm_group", library.world, (Arg)&all->group);
+    Function open = find("PMPI_Session_init"), members = find("PMPI_Group_from_session_pset");
+    if (!open || !members) return -1;
+    if ((rc = (AS(int, Arg, Arg, Arg)open)(library.no_info, library.errors_return, (Arg)&all->session))) return rc;
+    if ((rc = (AS(int, Arg, Arg, Arg)members)(all->session, (Arg)"mpi://WORLD", (Arg)&all->group))) let_all_go(all);
+    return rc;
+}
+
+void let_all_go(All *all)
+{
+    if (all->group) library_says("PMPI_Group_free", (Arg)&all->group, 0);
+    if (all->session) library_says("PMPI_Session_finalize", (Arg)&all->session, 0);
 }
 
 /* --- arguments that mean something by their address ------------------------------------------------------- */

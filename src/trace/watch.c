@@ -75,16 +75,28 @@ static uint64_t mix(uint64_t a, uint64_t b)     /* that of the core (comm.c) */
     return x ^ x >> 31;
 }
 
-static int leader_of(Arg comm)          /* the rank in WORLD of its rank 0 */
+/* The ranks of the first n of a group's processes among all that were started together; -1: they cannot be told. */
+static int to_ranks(Arg group, int n, int *ranks)
 {
     int (*translate)(Arg, Arg, Arg, Arg, Arg) = (int (*)(Arg, Arg, Arg, Arg, Arg))find("PMPI_Group_translate_ranks");
-    Arg group = 0, world = 0;
-    int zero = 0, leader = -1;
-    if (library_says("PMPI_Comm_group", comm, (Arg)&group)) return -1;
-    if (!library_says("PMPI_Comm_group", library.world, (Arg)&world)) {
-        if (translate) translate(group, 1, (Arg)&zero, world, (Arg)&leader);
-        library_says("PMPI_Group_free", (Arg)&world, 0);
+    int *theirs = malloc(((size_t)n + 1) * sizeof *theirs), rc = -1;
+    All all;
+    for (int i = 0; theirs && i < n; i++) theirs[i] = i;
+    if (theirs && translate && !take_all(&all)) {
+        rc = translate(group, n, (Arg)theirs, all.group, (Arg)ranks);
+        let_all_go(&all);
     }
+    free(theirs);
+    return rc ? -1 : 0;
+}
+
+/* the rank of a communicator's rank 0 there */
+static int leader_of(Arg comm)
+{
+    Arg group = 0;
+    int leader = -1;
+    if (library_says("PMPI_Comm_group", comm, (Arg)&group)) return -1;
+    if (to_ranks(group, 1, &leader)) leader = -1;
     library_says("PMPI_Group_free", (Arg)&group, 0);
     return leader;
 }
@@ -407,9 +419,67 @@ static void add_new_request(const Watch *w, Arg makes, uint64_t id, uint64_t par
     if (r.handle && r.handle != library.no_request) add_request(&r);
 }
 
+/* How many communicators were made of these processes with this tag, this one included. */
+static uint64_t count_made(uint64_t what)
+{
+    static struct { uint64_t what, n; } *made;
+    static size_t n;
+    size_t i = 0;
+    uint64_t number = 0;
+    pthread_mutex_lock(&lock);
+    while (i < n && made[i].what != what) i++;
+    void *more = i < n ? made : realloc(made, (n + 1) * sizeof *made);
+    if (more) {
+        made = more;
+        if (i == n) { made[n].what = what; made[n++].n = 0; }
+        number = ++made[i].n;
+    }
+    pthread_mutex_unlock(&lock);
+    return number;
+}
+
+/* In Fortran a text has blanks at its end, and its length stands behind all other arguments. */
+static uint64_t hash_of_tag(const Watch *w)
+{
+    const char *tag = (const char *)argument(w, role(w, 'h'));
+    uint64_t what = UINT64_C(14695981039346656037);
+    size_t n = w->language ? (size_t)w->a[strlen(w->row->roles) + 1] : strlen(tag);
+    while (w->language && n && tag[n - 1] == ' ') n--;
+    for (size_t i = 0; i < n; i++) what = mix(what, (unsigned char)tag[i]);
+    return what;
+}
+
+/* what a hash of the ranks of a group's processes makes of another; 0: they cannot be told */
+static uint64_t mix_group(uint64_t what, Arg group)
+{
+    int n = 0, *ranks = library_says("PMPI_Group_size", group, (Arg)&n) ? NULL : malloc(((size_t)n + 1) * sizeof *ranks);
+    int known = ranks && !to_ranks(group, n, ranks);
+    for (int i = 0; i < n && known; i++) what = mix(what, (uint64_t)ranks[i]);
+    free(ranks);
+    return known ? what : 0;
+}
+
+/* A communicator that a group alone has made gets an id of who is in it and of the tag, as in the core (session.c). */
+static void note_of_group(const Watch *w)
+{
+    Arg comm = handle_in(COMM, argument(w, role(w, 'x')), w->language), group = 0;
+    Place p = {.numbers = {-1, -1, -1, -1}};
+    if (comm == library.no_comm || library_says("PMPI_Comm_group", comm, (Arg)&group)) return;
+    uint64_t what = mix_group(hash_of_tag(w), group);
+    library_says("PMPI_Group_free", (Arg)&group, 0);
+    if (!what) return;
+    p.id = mix(what, count_made(what));
+    library_says("PMPI_Comm_rank", comm, (Arg)&p.numbers[0]);
+    library_says("PMPI_Comm_size", comm, (Arg)&p.numbers[1]);
+    pthread_mutex_lock(&lock);
+    add_place(comm, &p);
+    pthread_mutex_unlock(&lock);
+}
+
 /* A new communicator, window or file, or the request that makes one. */
 static void note_new(const Watch *w)
 {
+    if (role(w, 'h')) { note_of_group(w); return; }
     int comm = role(w, 'x'), window = role(w, 'u'), file = role(w, 'p');
     int new = comm ? comm : window ? window : file;
     uint64_t parent = 0, id = 0;

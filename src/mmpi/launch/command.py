@@ -292,8 +292,9 @@ def execute(argv: Sequence[str]) -> int:
     command.hosts = command.hosts or hosts.of_allocation(here.environ)
     program = sys.stdin.buffer.read() if command.from_stdin else None
     trace = trace_folder(command, here.environ)
-    parts = [interposed(part, here.environ) for part in command.parts] if command.trace_all else command.parts
-    options = Options(command.hosts, command.agent, command.wait, program, command.hang_timeout, trace, command.grace)
+    first = interposer() if command.trace_all else None
+    parts = [loaded_first(first, part) for part in command.parts] if first else command.parts
+    options = Options(command.hosts, command.agent, command.wait, program, command.hang_timeout, trace, command.grace, first)
     plan = build(parts, options, locate(), here)
     if command.explain:
         print(explain(plan))
@@ -317,15 +318,18 @@ def trace_folder(command: Command, environ: Mapping[str, str]) -> str | None:
     return os.path.abspath(path) if path else None
 
 
-def interposed(part: Part, environ: Mapping[str, str]) -> Part:
-    """The part with what records programs that are not Python; ranks of Python record by themselves."""
-    if part.argv[0] == sys.executable:
-        return part
+def interposer() -> str:
+    """What records programs that are not Python; ranks of Python record by themselves."""
     library = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "libmmpi_interposer.so")
     if re.search("[: ]", library):
         raise LaunchError(f"--trace-all: {library} cannot be loaded first, since its path has a space or a colon")
-    others = part.env.get("LD_PRELOAD", environ.get("LD_PRELOAD", ""))
-    return part._replace(env={**part.env, "LD_PRELOAD": f"{library}:{others}" if others else library})
+    return library
+
+
+def loaded_first(library: str, part: Part) -> Part:
+    """A part that has libraries of its own to be loaded first, with this one before them."""
+    others = part.env.get("LD_PRELOAD")
+    return part._replace(env={**part.env, "LD_PRELOAD": f"{library}:{others}"}) if others else part
 
 
 def prepare_trace(path: str, job: str, overwrite: bool) -> None:

@@ -44,6 +44,7 @@ class Options(NamedTuple):
     hang_timeout: float | None = None
     trace: str | None = None  # the folder of the job's trace
     grace: float = GRACE
+    first: str | None = None  # a library that is to be loaded before all others, also into what ranks spawn
 
 
 class Plan(NamedTuple):
@@ -135,6 +136,9 @@ def build(parts: Sequence[Part], options: Options, choice: Choice, host: Host) -
     environment = {"MMPI_JOB": job, "MMPI_JOB_DIR": directory, "MMPI_LIBMPI": exact}
     if options.wait:
         environment["MMPI_WAIT"] = options.wait
+    if options.first:
+        others = host.environ.get("LD_PRELOAD")
+        environment["LD_PRELOAD"] = f"{options.first}:{others}" if others else options.first
     if options.trace:
         environment["MMPI_TRACE"] = options.trace
         if options.hosts and all(part.argv[:1] == (sys.executable,) for part in parts):  # else some ranks would not take part
