@@ -177,7 +177,7 @@ SPAWNING = """
 #include <mpi.h>
 int main(int argc, char **argv)
 {
-    MPI_Comm parent, children[2];
+    MPI_Comm parent, children[2], all;
     int rank, size, x[2] = {1, 2};
     MPI_Init(&argc, &argv);
     MPI_Comm_get_parent(&parent);
@@ -185,10 +185,21 @@ int main(int argc, char **argv)
     MPI_Comm_size(MPI_COMM_WORLD, &size);
     if (parent == MPI_COMM_NULL) {
         for (int i = 0; i < 2; i++) MPI_Comm_spawn(argv[1], argv + 2, 2, MPI_INFO_NULL, 0, MPI_COMM_WORLD, &children[i], MPI_ERRCODES_IGNORE);
-        for (int i = 0; i < 2; i++) MPI_Comm_disconnect(&children[i]);
+        for (int i = 0; i < 2; i++) {
+            MPI_Send(x, 1, MPI_INT, 1, 6, children[i]);
+            MPI_Intercomm_merge(children[i], 0, &all);
+            MPI_Recv(x, 2, MPI_INT, 2, 7, all, MPI_STATUS_IGNORE);
+            MPI_Barrier(all);
+            MPI_Comm_free(&all);
+            MPI_Comm_disconnect(&children[i]);
+        }
     } else {
         MPI_Sendrecv_replace(x, 2, MPI_INT, 1 - rank, 5, 1 - rank, 5, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
-        MPI_Barrier(MPI_COMM_WORLD);
+        if (rank) MPI_Recv(x, 1, MPI_INT, 0, 6, parent, MPI_STATUS_IGNORE);
+        MPI_Intercomm_merge(parent, 1, &all);
+        if (rank) MPI_Send(x, 2, MPI_INT, 0, 7, all);
+        MPI_Barrier(all);
+        MPI_Comm_free(&all);
         MPI_Comm_disconnect(&parent);
     }
     return MPI_Finalize();
@@ -200,10 +211,20 @@ from mmpi import MPI
 parent, w = MPI.Comm.Get_parent(), MPI.COMM_WORLD
 if parent == MPI.COMM_NULL:
     children = [w.Spawn(sys.argv[1], sys.argv[2:], 2) for _ in range(2)]
-    for each in children: each.Disconnect()
+    for each in children:
+        each.Send(bytes(4), 1, 6)
+        both = each.Merge()
+        both.Recv(bytearray(8), 2, 7)
+        both.Barrier()
+        both.Free()
+        each.Disconnect()
 else:
     w.Sendrecv_replace(bytearray(8), 1 - w.rank, 5, 1 - w.rank, 5)
-    w.Barrier()
+    if w.rank: parent.Recv(bytearray(4), 0, 6)
+    both = parent.Merge(True)
+    if w.rank: both.Send(bytes(8), 0, 7)
+    both.Barrier()
+    both.Free()
     parent.Disconnect()
 """
 SESSIONS = """
@@ -430,7 +451,7 @@ def test_states_arrows_and_threads_of_c(mpi):
 @pytest.mark.parametrize("child", ["c", "python"])
 @pytest.mark.parametrize("mpi", ["own", "debian-openmpi"], indirect=True)  # Debian's MPICH cannot spawn
 def test_programs_that_ranks_spawn(mpi, parent, child):
-    """Two worlds of two, of either kind: each call counts once, each world is matched in itself."""
+    """Two worlds of two, of either kind: each call counts once; what moves in a world, and between it and its parent, is matched."""
     program, script = mpi.build(SPAWNING), mpi.folder / "spawning.py"
     script.write_text(SPAWNING_PYTHON)
     words = {"c": [program], "python": [sys.executable, script]}
@@ -442,11 +463,74 @@ def test_programs_that_ranks_spawn(mpi, parent, child):
         role = child if rank else parent
         calls = {name: number for name, number in calls.items() if name not in ("MPI_Finalize", "MPI_Comm_get_parent")}
         agreeing = {"MPI_Allreduce": 2} if role == "python" and not rank else {}  # before anything is started
-        ours = {"MPI_Sendrecv_replace": 1, "MPI_Barrier": 1, "MPI_Comm_disconnect": 1}
-        assert calls == (ours if rank else {"MPI_Comm_spawn": 2, "MPI_Comm_disconnect": 2} | agreeing), rank
+        twice = 1 if rank else 2
+        ours = dict.fromkeys(("MPI_Intercomm_merge", "MPI_Barrier", "MPI_Comm_free", "MPI_Comm_disconnect"), twice)
+        if rank in (0, 2, 4):
+            ours |= {"MPI_Send": twice, "MPI_Recv": twice}
+        assert calls == ours | ({"MPI_Sendrecv_replace": 1} if rank else {"MPI_Comm_spawn": 2} | agreeing), rank
     rank = [row["rank"] for row in trace.rows]
-    sent = [(rank[trace.calls["row"][m["send"]]], rank[trace.calls["row"][m["receive"]]]) for m in trace.messages]
-    assert sorted(sent) == [(1, 2), (2, 1), (3, 4), (4, 3)]
+    sent = [(rank[trace.calls["row"][m["send"]]], rank[trace.calls["row"][m["receive"]]], int(m["bytes"])) for m in trace.messages]
+    inside = [(1, 2, 8), (2, 1, 8), (3, 4, 8), (4, 3, 8)]
+    assert sorted(sent) == sorted([*inside, (0, 2, 4), (0, 4, 4), (2, 0, 8), (4, 0, 8)])
+    assert trace.unmatched.tolist() == [] and trace.meta["notes"] and not trace.messages["assumed"].any()
+    together = collections.Counter(collections.Counter(trace.collectives["instance"].tolist()).values())
+    assert together[3] == 2 * 4, "merge, Barrier, free, disconnect"
+
+
+PAIRS = """
+#include <mpi.h>
+int main(int argc, char **argv)
+{
+    int rank, x[8] = {0};
+    MPI_Comm half, both, dup, all;
+    MPI_Init(&argc, &argv);
+    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+    MPI_Comm_split(MPI_COMM_WORLD, rank % 2, 0, &half);
+    for (int i = 0; i < 2; i++) {
+        MPI_Intercomm_create(half, 0, MPI_COMM_WORLD, 1 - rank % 2, 3, &both);
+        MPI_Sendrecv_replace(x, 1 + i, MPI_INT, rank / 2, 5, rank / 2, 5, both, MPI_STATUS_IGNORE);
+        MPI_Comm_dup(both, &dup);
+        MPI_Sendrecv_replace(x, 3 + i, MPI_INT, rank / 2, 5, rank / 2, 5, dup, MPI_STATUS_IGNORE);
+        MPI_Barrier(dup);
+        MPI_Intercomm_merge(both, rank % 2, &all);
+        MPI_Barrier(all);
+        MPI_Comm_free(&all);
+        MPI_Comm_free(&dup);
+        MPI_Comm_free(&both);
+    }
+    return MPI_Finalize();
+}
+"""
+PAIRS_PYTHON = """
+from mmpi import MPI
+w = MPI.COMM_WORLD
+half = w.Split(w.rank % 2, 0)
+for i in range(2):
+    both = half.Create_intercomm(0, w, 1 - w.rank % 2, 3)
+    both.Sendrecv_replace(bytearray(4 + 4 * i), w.rank // 2, 5, w.rank // 2, 5)
+    dup = both.Dup()
+    dup.Sendrecv_replace(bytearray(12 + 4 * i), w.rank // 2, 5, w.rank // 2, 5)
+    dup.Barrier()
+    whole = both.Merge(w.rank % 2 == 1)
+    whole.Barrier()
+    for each in whole, dup, both: each.Free()
+"""
+
+
+@pytest.mark.parametrize("kinds", ["cccc", "cppc"])
+def test_communicators_of_two_groups(mpi, kinds):
+    """Ranks of C and of Python call them alike."""
+    program, script = mpi.build(PAIRS), mpi.folder / "pairs.py"
+    script.write_text(PAIRS_PYTHON)
+    words = {"c": [program], "p": [script]}
+    assert ended_well(mpi.run(*[word for i, kind in enumerate(kinds) for word in [*([":"] if i else []), "-n", 1, *words[kind]]]))
+    trace = mpi.trace()
+    assert trace.unmatched.tolist() == [] and not trace.messages["assumed"].any()
+    rank = [row["rank"] for row in trace.rows]
+    sent = [(rank[trace.calls["row"][m["send"]]], rank[trace.calls["row"][m["receive"]]], int(m["bytes"])) for m in trace.messages]
+    assert sorted(sent) == sorted((r, r ^ 1, size) for r in range(4) for size in (4, 8, 12, 16))
+    together = collections.Counter(collections.Counter(trace.collectives["instance"].tolist()).values())
+    assert together == {4: 1 + 2 * 7, 2: 2 * 2}, "split; dup, Barrier, merge, Barrier, three times free; a half creates"
 
 
 @pytest.mark.parametrize("kinds", ["cccc", "cpcp"])

@@ -7,11 +7,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mmpi.trace import container, merge
+from mmpi.trace.analysis import analyze
 from trace_engine import Engine
 from trace_writer import ANY_SOURCE, ANY_TAG, NESTED, NONE, RECORDS, STRING, VALUES, WIDE, WORLD, Process
 
 quick = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=20)
-NO_RECEIVE, NO_SEND, NOT_COMPLETED, NOT_CALLED, ANOTHER, NOT_TOLD = range(1, 7)
+NO_RECEIVE, NO_SEND, NOT_COMPLETED, NOT_CALLED, ANOTHER, NOT_TOLD, NOT_FOUND = range(1, 8)
 
 
 def loaded(folder, **how):
@@ -416,6 +417,87 @@ def test_spawned_worlds_are_kept_apart(tmp_path, spawned):
     assert [comm["members"] for comm in trace.comms[1:]] == [[0, 1], [2, 3], [4, 5], [6, 7]]
     assert trace.meta["size"] == 8 and not trace.meta["missing"]
     assert "ranks 2-3 are ranks 0-1 of a WORLD of its own, which was started later" in trace.meta["notes"]
+
+
+PARENT, MS = 3, 1_000_000  # what children call their communicator with their parents
+
+
+def spawned(folder, calls, worlds):
+    """A process that spawns worlds of two at these times (begin and end of the calls, ms) and sends to each; worlds that were started at these."""
+    parent = Process(folder, 0, 1, pid=10)
+    thread = parent.thread()
+    for i, (before, after) in enumerate(calls):
+        gid = 0x1001 + 0x10 * i  # odd: with others than WORLD's
+        parent.spawn(gid, before * MS, after * MS, 2)
+        thread.call("MPI_Send", 900 * MS + i, 900 * MS + i + 5, parent.comm(gid, 0, 1, 2), 1, 5, 100 + i)
+    parent.write()
+    for i, began in enumerate(worlds):
+        for rank in range(2):
+            child = Process(folder, rank, 2, pid=100 * (i + 1) + rank, world=77 + i, began=950 * MS + i, started=began * MS)
+            parents = child.comm(PARENT, rank, 2, 1)
+            if rank:
+                child.thread().call("MPI_Recv", 950 * MS, 960 * MS, parents, 0, 5, 100 + i)
+            child.thread().call("MPI_Barrier", 970 * MS, 975 * MS, child.comm(), tag=1)
+            child.write()
+    trace = loaded(folder)
+    moved = {(int(m["bytes"]), trace.rows[trace.calls["row"][m["receive"]]]["rank"]) for m in trace.messages}
+    return trace, moved, [why for _, why in listed(trace)]
+
+
+def test_worlds_are_joined_with_who_spawned_them(tmp_path):
+    """By the time of the call: calls one after the other, and such at the same time of which each alone fits a world."""
+    trace, moved, left = spawned(tmp_path / "a", [(100, 200), (200, 300)], [190, 191])  # to a tick, the second was started in either
+    assert (moved, left) == ({(100, 2), (101, 4)}, [])
+    assert sorted((comm["members"], comm["remote"]) for comm in trace.comms[1:] if comm["remote"]) == [
+        ([0], [1, 2]), ([0], [3, 4]), ([1, 2], [0]), ([3, 4], [0])
+    ]  # fmt: skip
+    assert spawned(tmp_path / "b", [(100, 400), (200, 300)], [150, 250])[1:] == ({(100, 2), (101, 4)}, [])
+    assert spawned(tmp_path / "c", [(100, 200), (300, 400)], [150])[1:] == ({(100, 2)}, [NOT_FOUND]), "one that was not recorded"
+
+
+def test_worlds_of_which_nobody_knows_who_spawned_them(tmp_path):
+    """Their messages are listed, and the report says why."""
+    for name, calls, worlds in (("a", [(100, 400), (200, 400)], [250, 260]), ("b", [(100, 200)], [500]), ("c", [(100, 200), (150, 250)], [160])):
+        trace, moved, left = spawned(tmp_path / name, calls, worlds)
+        assert moved == set() and set(left) == {NOT_FOUND} and len(left) == len(calls) + len(worlds)
+        assert "between WORLDs that were not joined" in analyze(trace).text()
+
+
+def mix(a, b):
+    """As the core makes ids."""
+    m = (1 << 64) - 1
+    x = (a + 0x9E3779B97F4A7C15 * ((b & m) + 1)) & m
+    x = ((x ^ x >> 30) * 0xBF58476D1CE4E5B9) & m
+    x = ((x ^ x >> 27) * 0x94D049BB133111EB) & m
+    return x ^ x >> 31
+
+
+def signed(gid):
+    return gid - (1 << 64) if gid >> 63 else gid
+
+
+def test_what_is_made_of_a_joined_communicator_is_the_same(tmp_path):
+    """Its k-th descendant is: merged, then duplicated; a split of which both sides see several parts stays apart."""
+    parent, child = Process(tmp_path, 0, 1, pid=10), Process(tmp_path, 0, 1, pid=20, world=77, started=150 * MS, began=160 * MS)
+    parent.spawn(0x1001, 100 * MS, 200 * MS, 1)
+    nobody = -32766
+    ends = []
+    for process, inter, leader, rank in (parent, 0x1001, 0, 0), (child, PARENT, nobody, 1):
+        merged = mix(mix(inter, 1), leader)
+        twin = mix(mix(merged, 2), leader)
+        process.comm(inter, 0, 1, 1)
+        process.comm(signed(merged), rank, 2, leader=leader, parent=inter)
+        ends.append(process.comm(signed(twin), rank, 2, leader=leader, parent=signed(merged)))
+        for number in 5, 6:  # of one call, by who leads
+            process.comm(signed(mix(mix(merged, 3), number)), 0, 1, leader=number, parent=signed(merged))
+    parent.thread().call("MPI_Send", 300 * MS, 310 * MS, ends[0], 1, 5, 8)
+    child.thread().call("MPI_Recv", 300 * MS, 320 * MS, ends[1], 0, 5, 8)
+    for process in parent, child:
+        process.write()
+    trace = loaded(tmp_path)
+    assert pairs(trace) == [(0, 1)] and listed(trace) == []
+    assert [comm["members"] for comm in trace.comms if comm["size"] == 2] == [[0, 1], [0, 1]]
+    assert sum(comm["size"] == 1 and comm["remote_size"] < 0 for comm in trace.comms) == 4
 
 
 def test_processes_of_a_spawned_world_on_two_hosts(tmp_path):

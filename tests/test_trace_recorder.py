@@ -615,25 +615,48 @@ def test_programs_that_ranks_start_have_no_part_in_the_trace(tmp_path):
 SPAWNING = """
 if MPI.Comm.Get_parent() == MPI.COMM_NULL:
     all_children = [MPI.COMM_SELF.Spawn(sys.executable, [sys.argv[0]], 2) for _ in range(2)]
-    for children in all_children: children.Barrier()
-    for children in all_children: children.Disconnect()
+    for i, children in enumerate(all_children):
+        children.Barrier()
+        for child in range(2): children.Send(bytes(10 + i), child)
+    for children in all_children:
+        whole = children.Merge()
+        twin = whole.Dup()
+        assert twin.allgather(whole.rank) == [0, 1, 2]
+        whole.Send(bytes(20), 1)
+        twin.Recv(bytearray(100), 2)
+        for each in twin, whole: each.Free()
+        assert children.bcast("news", MPI.ROOT) is None
+        children.Disconnect()
 else:
     W.Barrier()
     W.Send(bytes(rank + 3), 1 - rank) if rank == 0 else W.Recv(bytearray(3), 0)
-    MPI.Comm.Get_parent().Barrier()
-    MPI.Comm.Get_parent().Disconnect()
+    parent = MPI.Comm.Get_parent()
+    parent.Barrier()
+    parent.Recv(bytearray(100), 0)
+    whole = parent.Merge(high=True)
+    twin = whole.Dup()
+    assert twin.allgather(whole.rank) == [0, 1, 2]
+    if whole.rank == 1: whole.Recv(bytearray(100), 0)
+    else: twin.Send(bytes(30), 0)
+    for each in twin, whole: each.Free()
+    assert parent.bcast(None) == "news"
+    parent.Disconnect()
 """
 
 
 def check_spawned(processes, folder):
-    """Two worlds of two beside that of the launcher, each matched in itself."""
+    """Two worlds of two beside that of the launcher, each matched in itself, and with its parent."""
     assert sorted(process.rank for process in processes) == [0, 0, 0, 1, 1]
     assert sum(process.definitions.world == 0 for process in processes) == 1
     found = mmpi.trace.load(folder)
     assert [row["rank"] for row in found.rows if not row["thread"]] == list(range(5))
     rank = [row["rank"] for row in found.rows]
-    sent = [(rank[found.calls["row"][m["send"]]], rank[found.calls["row"][m["receive"]]]) for m in found.messages]
-    assert sorted(sent) == [(1, 2), (3, 4)]
+    sent = [(rank[found.calls["row"][m["send"]]], rank[found.calls["row"][m["receive"]]], m["bytes"]) for m in found.messages]
+    alone = [(1, 2, 3), (3, 4, 3)]
+    together = [(0, 1 + 2 * i, 10 + i) for i in range(2)] + [(0, 2 + 2 * i, 10 + i) for i in range(2)]
+    merged = [(0, 1, 20), (2, 0, 30), (0, 3, 20), (4, 0, 30)]
+    assert {*sent} >= {*alone, *together, *merged}  # the others are those of objects
+    assert found.unmatched.tolist() == [] and not found.messages["assumed"].any()
     assert sorted(comm["members"] for comm in found.comms if comm["name"] == "MPI_COMM_WORLD") == [[1, 2], [3, 4]]
 
 
@@ -643,15 +666,64 @@ def test_spawned_worlds_are_recorded(tmp_path):
     check_spawned(processes, tmp_path / "trace")
 
 
-def test_spawned_worlds_without_mmpi_run(tmp_path):
-    """The job has no name then but that of who records there."""
+def by_mpiexec(folder, *words):
+    """Run one process by the launcher of this environment; its trace, and that of what it spawns, goes to a folder."""
     mpiexec = shutil.which("mpiexec", path=os.path.dirname(sys.executable))
     if not mpiexec:
         pytest.skip("this environment has no launcher of its own")
     options = ["--oversubscribe"] if "open-mpi" in run(mpiexec, "--version").stdout.lower().replace(" ", "-") else []
-    result = run(mpiexec, *options, "-n", "1", sys.executable, program(tmp_path, SPAWNING), env={"MMPI_TRACE": f"{tmp_path}/trace"})
+    return run(mpiexec, *options, "-n", "1", *words, env={"MMPI_TRACE": str(folder)})
+
+
+def test_spawned_worlds_without_mmpi_run(tmp_path):
+    """The job has no name then but that of who records there."""
+    result = by_mpiexec(tmp_path / "trace", sys.executable, program(tmp_path, SPAWNING))
     assert result.returncode == 0, result.stdout + result.stderr
     check_spawned(trace_reader.read(tmp_path / "trace"), tmp_path / "trace")
+
+
+SPAWNING_IN_C = """
+#include <mpi.h>
+int main(int argc, char **argv)
+{
+    MPI_Comm children;
+    MPI_Init(&argc, &argv);
+    for (int i = 0; i < 2; i++) {
+        MPI_Comm_spawn(argv[1], argv + 2, 2, MPI_INFO_NULL, 0, MPI_COMM_SELF, &children, MPI_ERRCODES_IGNORE);
+        MPI_Barrier(children);
+        MPI_Send(&i, 1, MPI_INT, 0, 7, children);
+        MPI_Comm_disconnect(&children);
+    }
+    return MPI_Finalize();
+}
+"""
+
+
+def test_spawned_worlds_of_a_parent_that_is_not_recorded(tmp_path):
+    """They have one trace; that of a job before is not taken for it."""
+    compiler = Path(sys.prefix) / "bin/mpicc"
+    if not compiler.exists():
+        pytest.skip(f"needs {compiler}")
+    (tmp_path / "parent.c").write_text(SPAWNING_IN_C)
+    subprocess.run([compiler, tmp_path / "parent.c", "-o", tmp_path / "parent"], check=True)
+    script = program(tmp_path, """
+    parent = MPI.Comm.Get_parent()
+    parent.Barrier()
+    W.Send(bytes(rank + 3), 1) if rank == 0 else W.Recv(bytearray(3), 0)
+    if rank == 0: parent.Recv(bytearray(4), 0, 7)
+    parent.Disconnect()
+    """)
+    words = [tmp_path / "parent", sys.executable, script]
+    result = by_mpiexec(tmp_path / "trace", *words)
+    assert result.returncode == 0, result.stdout + result.stderr
+    found = mmpi.trace.load(tmp_path / "trace")
+    assert [row["rank"] for row in found.rows if not row["thread"]] == [0, 1, 2, 3]
+    assert len({name.partition("-")[0] for name in os.listdir(tmp_path / "trace") if name != "trace.mmpit"}) == 1
+    assert len(found.messages) == 2 and set(found.unmatched["why"].tolist()) == {7}
+    before = sorted(os.listdir(tmp_path / "trace"))
+    again = by_mpiexec(tmp_path / "trace", *words)
+    assert again.returncode and "FileExistsError" in again.stderr and "holds the trace of another job" in again.stderr
+    assert sorted(os.listdir(tmp_path / "trace")) == before
 
 
 SESSIONS = """

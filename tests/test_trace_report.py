@@ -755,9 +755,9 @@ def test_clocks_of_which_nothing_is_known():
     made.call(0, "MPI_Send", 0, 1)
     known, unknown = {"name": "a", "bound": 1500.0, "residual": 20.0}, {"name": "b", "bound": -1.0, "residual": 0.0}
     for hosts, text in (
-        ([known] * 2, "clocks of 2 hosts: error at most 1.50 us, residual 20.0 ns\n"),
+        ([known] * 2, "clocks of 2 hosts (a, a): error at most 1.50 us, residual 20.0 ns\n  no message seems to come before it was sent\n"),
         ([known, unknown], "residual 20.0 ns, nothing is known of 1\n"),
-        ([unknown] * 2, "clocks of 2 hosts: nothing is known of 2\n"),
+        ([unknown] * 2, "clocks of 2 hosts (b, b): nothing is known of 2\n"),
     ):
         assert text in analyze(made.trace(hosts=hosts)).text()
 

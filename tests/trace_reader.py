@@ -12,7 +12,7 @@ HEAD = struct.Struct("<8sII16s256s40s4iII10QII")
 PER_SEGMENT, SEGMENT = 32768, 1 << 20
 OPEN, ERROR, ANY_SOURCE, ANY_TAG, DERIVED, COPIED, POLLS, EXTENDED = (1 << i for i in range(8))
 WIDE, COMPLETED, SECOND, NESTED, VALUES, STARTED = range(0xF00, 0xF06)
-PROCESS, OPERATION, SITE, COMM, STATE, STRING, CLOCK, NOTE = range(1, 9)
+PROCESS, OPERATION, SITE, COMM, STATE, STRING, CLOCK, NOTE, SPAWN = range(1, 10)
 
 
 @dataclass
@@ -87,7 +87,7 @@ class Definitions:
     def __init__(self, path):
         data, at = Path(path).read_bytes(), 0
         self.operations, self.sites, self.comms, self.states, self.strings = {}, {}, {}, {}, {}
-        self.clocks, self.notes, self.process, self.world = [], [], None, None
+        self.clocks, self.notes, self.spawns, self.process, self.world = [], [], [], None, None
         while at + 8 <= len(data):
             length, crc = struct.unpack_from("<II", data, at)
             body = data[at + 8 : at + 8 + length]
@@ -104,6 +104,8 @@ class Definitions:
             self.clocks.append(numbers[:4])
         elif kind == NOTE:
             self.notes.append((numbers[0], texts[0]))
+        elif kind == SPAWN:
+            self.spawns.append(numbers[:4])
         else:
             tables = {OPERATION: self.operations, SITE: self.sites, COMM: self.comms, STATE: self.states, STRING: self.strings}
             tables[kind][number] = (*numbers, *texts)

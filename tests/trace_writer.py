@@ -11,7 +11,7 @@ HEAD, SEGMENT, RECORDS = 4096, 1 << 20, 1 << 15
 FIRST_USER, EXTENSION = 0x800, 0xF00
 WIDE, COMPLETED, SECOND, NESTED, VALUES, STARTED = range(EXTENSION, EXTENSION + 6)
 OPEN, ERROR, ANY_SOURCE, ANY_TAG, DERIVED, COPIED, POLLS, EXTENDED = (1 << bit for bit in range(8))
-PROCESS, OPERATION, SITE, COMM, STATE, STRING, CLOCK, NOTE = range(1, 9)
+PROCESS, OPERATION, SITE, COMM, STATE, STRING, CLOCK, NOTE, SPAWN = range(1, 10)
 NONE, PROC_NULL = -2, -1  # peers
 WORLD = 0x1234
 
@@ -25,17 +25,17 @@ def low(value, bits):
 class Process:
     """A process that is traced; `now` of its calls are ticks, which are ns unless `rate` (ns a tick) says otherwise."""
 
-    def __init__(self, folder, rank, size, job="j0b", host="here", boot="boot", pid=None, rate=None, began=0, since=10**18, world=0):
+    def __init__(self, folder, rank, size, job="j0b", host="here", boot="boot", pid=None, rate=None, began=0, since=10**18, world=0, started=0):
         self.folder, self.rank, self.size, self.job, self.host, self.boot = Path(folder), rank, size, job, host, boot
         self.pid, self.rate, self.began, self.since = pid or 100 + rank, rate, began, since
         self.definitions, self.threads, self.known = b"", {}, {}
         self.operation_numbers, self.site_numbers, self.comm_numbers, self.string_numbers = {}, {}, {}, {}
-        self.world = world
+        self.world, self.started = world, started
         self.describe(rank, size)
         self.note(0, "recording started")
 
     def describe(self, rank, size):
-        self.define(PROCESS, 0, [self.pid, rank, size, self.world, 7], [self.job, self.host, self.boot, "program.py", "MPICH 4"])
+        self.define(PROCESS, 0, [self.pid, rank, size, self.world, 7, self.started], [self.job, self.host, self.boot, "program.py", "MPICH 4"])
 
     def define(self, kind, number, numbers, texts):
         body = struct.pack("<II6q", kind, number, *numbers, *[0] * (6 - len(numbers))) + b"".join(text.encode() + b"\0" for text in texts)
@@ -78,6 +78,10 @@ class Process:
 
     def exchange(self, time, difference, bound, peer=0):
         self.define(CLOCK, 0, [peer, time, difference, bound], [])
+
+    def spawn(self, gid, before, after, size):
+        """The process has spawned others, which it meets on this communicator."""
+        self.define(SPAWN, 0, [gid, before, after, size], [])
 
     def thread(self, number=0):
         if number not in self.threads:

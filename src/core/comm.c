@@ -175,6 +175,52 @@ static int leader_of(MPI_Comm comm)
     return leader;
 }
 
+/* What a hash makes of who is in a group, by their ranks in another; 0: they are not known. Strangers are in that not. */
+uint64_t mix_group(uint64_t what, MPI_Group group, MPI_Group all, int *strangers)
+{
+    int n = 0, rank;
+    if (MPI_Group_size(group, &n)) return 0;
+    for (int i = 0; i < n; i++) {
+        if (MPI_Group_translate_ranks(group, 1, &i, all, &rank)) return 0;
+        if (rank < 0) { *strangers = 1; rank = -1; }
+        what = mix(what, (uint64_t)rank);
+    }
+    return what;
+}
+
+/* A hash of both groups of a communicator, on both sides the same; 0: none. */
+static uint64_t mix_groups(MPI_Comm comm, int *strangers)
+{
+    MPI_Group groups[2] = {MPI_GROUP_NULL, MPI_GROUP_NULL}, all = MPI_GROUP_NULL;
+    uint64_t parts[2] = {0, 0};
+    if (!group_of_all(&all) && !MPI_Comm_group(comm, &groups[0]) && !MPI_Comm_remote_group(comm, &groups[1]))
+        for (int i = 0; i < 2; i++) parts[i] = mix_group(NOTHING_MIXED, groups[i], all, strangers);
+    for (int i = 0; i < 2; i++)
+        if (groups[i] != MPI_GROUP_NULL) MPI_Group_free(&groups[i]);
+    if (all != MPI_GROUP_NULL) MPI_Group_free(&all);
+    const int first = parts[0] > parts[1];
+    return parts[0] && parts[1] ? mix(parts[first], parts[!first]) : 0;
+}
+
+/* The id of a communicator of two groups, of what it was made by (0: nothing that both know). It is odd if not all of its processes were
+ * started together: the others do not know us by the same numbers, and give it another one. */
+static uint64_t id_of_inter(MPI_Comm comm, uint64_t made)
+{
+    int strangers = 0;
+    uint64_t groups;
+    Py_BEGIN_ALLOW_THREADS
+    groups = mix_groups(comm, &strangers);
+    Py_END_ALLOW_THREADS
+    if (groups && !made) made = count_made(groups);
+    return groups && made ? (mix(groups, made) & ~UINT64_C(1)) | (uint64_t)strangers : 0;
+}
+
+void identify(Context *context, uint64_t id, int leader)
+{
+    context->id = context->known->id = id;
+    context->known->leader = leader;
+}
+
 /* --- objects ---------------------------------------------------------------------------------------------- */
 
 static MPI_Errhandler chosen_errors = 0;                /* rc.errors: what a new communicator does */
@@ -230,18 +276,24 @@ Comm *wrap_comm(PyTypeObject *type, MPI_Comm handle)
     return self;
 }
 
+/* made: by what, as all members know it; 0: nothing */
+static void identify_new(Context *context, const Context *parent, uint64_t made)
+{
+    const int inter = context->remote_size >= 0, leader = parent || inter ? leader_of(context->handle) : -1;
+    identify(context, inter ? id_of_inter(context->handle, made) : made ? mix(made, (uint64_t)leader) : 0, leader);
+}
+
 static Comm *new_one(PyTypeObject *type, MPI_Comm handle, Context *parent)
 {
     uint64_t parent_id = parent ? parent->id : 0, number = parent ? ++parent->children : 0;
     adopt_errors(handle);
     Comm *self = new_handle(type, &handle);
     if (!self || handle == MPI_COMM_NULL) return self;
-    int leader = parent ? leader_of(handle) : -1, made = last_operation();
-    self->context = context_of(handle, parent_id ? mix(mix(parent_id, number), (uint64_t)leader) : 0);
-    if (!self->context) return self;
+    int made = last_operation();
+    if (!(self->context = context_of(handle, 0))) return self;
+    identify_new(self->context, parent, parent_id ? mix(parent_id, number) : 0);
     if (parent) self->context->serializer = Py_XNewRef(parent->serializer);
     self->context->known->parent = parent_id;
-    self->context->known->leader = leader;
     self->context->known->made = made;
     return self;
 }
@@ -280,7 +332,8 @@ void finish_comm(Comm *self)
 {
     if (self->context || self->handle == MPI_COMM_NULL) return;
     adopt_errors(self->handle);
-    self->context = context_of(self->handle, self->id ? mix(self->id, (uint64_t)leader_of(self->handle)) : 0);
+    self->context = context_of(self->handle, 0);
+    if (self->context && self->id) identify_new(self->context, self->context, self->id);
     watched(self);
 }
 

@@ -174,6 +174,7 @@ extern const Recorder *recorder;        /* while a tracer records, else NULL */
 uint64_t last_record(void);             /* of the call that this thread left latest */
 uint64_t last_sequence(void);                           /* of this thread's latest call */
 int last_operation(void);
+int64_t since_last(void);               /* ns since this thread's last call was entered */
 Ring *this_ring(void);
 
 enum { NOT_STARTED, RUNNING, FINALIZED, FORKED };
@@ -477,7 +478,7 @@ struct Context {                        /* what we know of a communicator; share
     int pending;                        /* works that may need it */
     uint64_t slots[SLOTS / 64];         /* reserved tags in use by sends of ours */
 };
-enum { WORLD_ID = 1 };
+enum { WORLD_ID = 1, PARENT_ID = 3 };    /* 2 is that of arrows made by hand (recorder.c); PARENT_ID: what joins us with those who spawned us. Others are hashes */
 extern uint64_t self_id;                /* the id of COMM_SELF, another on each rank */
 extern Context *self_context;
 PyObject *new_comm(MPI_Comm, Context *parent);          /* of the right class */
@@ -488,6 +489,10 @@ void comm_dealloc(PyObject *);
 void choose_errors(MPI_Errhandler, int keep);           /* what new communicators do with errors */
 PyTypeObject *class_of_comm(MPI_Comm);
 uint64_t mix(uint64_t, uint64_t);        /* a hash of two numbers, of which ids are made */
+#define NOTHING_MIXED UINT64_C(14695981039346656037)
+uint64_t mix_group(uint64_t, MPI_Group, MPI_Group all, int *strangers);
+uint64_t count_made(uint64_t);
+void identify(Context *, uint64_t id, int leader);
 Comm *wrap_comm(PyTypeObject *, MPI_Comm);              /* an object for a communicator that exists; TypeError if it is none of this class */
 int prepare_comm(PyObject *module);                     /* after MPI_Init: ids of WORLD and SELF */
 void end_comms(void);                   /* before MPI_Finalize */

@@ -77,6 +77,12 @@ int last_operation(void)
     return ring ? ring->ring[(ring->calls - 1) % RING].operation : -1;
 }
 
+int64_t since_last(void)
+{
+    const Ring *ring = my_ring;
+    return ring ? now(CLOCK_MONOTONIC_COARSE) - ring->ring[(ring->calls - 1) % RING].started : 0;
+}
+
 int threads_waiting(void)
 {
     int n = 0;

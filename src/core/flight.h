@@ -73,5 +73,6 @@ typedef struct {
     void (*packed)(uint64_t began, int64_t bytes);              /* by pickle, for the call that comes next; began 0: it does not come */
     void (*unpacked)(uint64_t call, uint64_t began, int64_t bytes);
     void (*named)(const Known *);       /* a communicator has another name */
+    void (*spawned)(const Known *, int64_t ago);        /* the communicator with the children; so many ns ago the call was entered */
 } Recorder;
 #endif

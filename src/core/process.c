@@ -6,9 +6,17 @@ int has_company;                        /* this process started others, or met s
 
 PyObject *new_inter(MPI_Comm handle, const Context *parent)
 {
-    Comm *self = adopt_comm(IntercommType, handle, NULL);       /* both groups would number it otherwise */
+    Comm *self = adopt_comm(IntercommType, handle, NULL);       /* who are in it may be children of different communicators */
     if (self && self->context && parent) self->context->serializer = Py_XNewRef(parent->serializer);
     return (PyObject *)self;
+}
+
+/* of a Spawn: a timeline finds the children by the time at which it was */
+static PyObject *spawned(PyObject *result)
+{
+    const Comm *new = (Comm *)result;
+    if (new && new->context && recorder) recorder->spawned(new->context->known, since_last());
+    return result;
 }
 
 /* the communicator that joins us with others */
@@ -98,7 +106,7 @@ METHOD(Comm, Spawn, "command, args=None, maxprocs=1, info=INFO_NULL, root=0, err
     if (!rc) CALL(rc, NOTE(ALL(self), .root = s.root), MPI_Comm_spawn, p.n ? *p.commands : "", p.n ? *p.argvs : MPI_ARGV_NULL, total, p.n ? *p.infos : MPI_INFO_NULL,
                   s.root, self->handle, &new, codes);
     if (!rc && s.errcodes != Py_None && give_codes(&s, "codes_of_one", codes, total, &p)) rc = RAISED;
-    return met(&frame, rc, new, self);
+    return spawned(met(&frame, rc, new, self));
 }
 
 METHOD(Comm, Spawn_multiple, "command, args=None, maxprocs=None, info=INFO_NULL, root=0, errcodes=None",
@@ -110,7 +118,7 @@ METHOD(Comm, Spawn_multiple, "command, args=None, maxprocs=None, info=INFO_NULL,
     if (!rc && !(codes = frame_memory(&frame, (size_t)total, sizeof *codes))) rc = RAISED;
     if (!rc) CALL(rc, NOTE(ALL(self), .root = s.root), MPI_Comm_spawn_multiple, p.n, p.commands, p.argvs, p.maxprocs, p.infos, s.root, self->handle, &new, codes);
     if (!rc && s.errcodes != Py_None && give_codes(&s, "codes_of_several", codes, total, &p)) rc = RAISED;
-    return met(&frame, rc, new, self);
+    return spawned(met(&frame, rc, new, self));
 }
 
 METHOD0_(Comm, Get_parent, "What joins us with the processes that started us; COMM_NULL if none did.", PyTypeObject)
@@ -120,7 +128,9 @@ METHOD0_(Comm, Get_parent, "What joins us with the processes that started us; CO
     (void)self;
     CALL(rc, NOTE(.comm = NULL), MPI_Comm_get_parent, &parent);
     if (!rc && !adopted++) rc = adopt_errors(parent);
-    return rc ? finish(NULL, rc) : (PyObject *)wrap_comm(IntercommType, parent);
+    Comm *comm = rc ? NULL : wrap_comm(IntercommType, parent);
+    if (comm && comm->context && !comm->context->id) identify(comm->context, PARENT_ID, 0);
+    return rc ? finish(NULL, rc) : (PyObject *)comm;
 }
 
 /* --- jobs that meet --------------------------------------------------------------------------------------- */

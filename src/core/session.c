@@ -166,8 +166,8 @@ CLASSMETHOD(Group, Create_from_session_pset, "session, pset_name", "The group of
 
 /* --- communicators of groups ------------------------------------------------------------------------------ */
 
-/* How many communicators were made of this group with this tag, this one included. */
-static uint64_t count_made(uint64_t what)
+/* How many communicators were made of this group with this tag, or of these groups, this one included. */
+uint64_t count_made(uint64_t what)
 {
     static struct { uint64_t what, n; } *made;
     static size_t n;
@@ -185,16 +185,13 @@ static uint64_t count_made(uint64_t what)
 static uint64_t id_of_group(MPI_Comm comm, const char *tag)
 {
     MPI_Group group = MPI_GROUP_NULL, all = MPI_GROUP_NULL;
-    uint64_t what = 14695981039346656037u;
-    int n = 0, known = !group_of_all(&all) && !MPI_Comm_group(comm, &group) && !MPI_Group_size(group, &n);
+    uint64_t what = NOTHING_MIXED;
+    int strangers = 0, known = !group_of_all(&all) && !MPI_Comm_group(comm, &group);
     for (const char *c = tag; *c; c++) what = mix(what, (unsigned char)*c);
-    for (int i = 0, rank; i < n && known; i++) {
-        known = !MPI_Group_translate_ranks(group, 1, &i, all, &rank);
-        what = mix(what, (uint64_t)rank);
-    }
+    if (known) what = mix_group(what, group, all, &strangers);
     if (group != MPI_GROUP_NULL) MPI_Group_free(&group);
     if (all != MPI_GROUP_NULL) MPI_Group_free(&all);
-    const uint64_t number = known ? count_made(what) : 0;
+    const uint64_t number = known && what ? count_made(what) : 0;
     return number ? mix(what, number) : 0;
 }
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import re
 import stat
+import time
 from typing import NamedTuple
 
 
@@ -73,6 +74,20 @@ def _parent_launcher() -> str | None:
     return None
 
 
+def launchers_began() -> float:
+    """When the first of the launchers above us was started, in seconds since 1970, to a tick of the kernel; 0.0 if none is seen."""
+    pid, first = os.getppid(), 0
+    for _ in range(8):
+        name = os.path.basename(_executable(pid))
+        if launcher_family(name):
+            first = pid
+        elif first or not _WRAPPERS.match(name):
+            break
+        pid = _parent(pid)
+    ticks = _field(first, 22) if first else 0
+    return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) + ticks / os.sysconf("SC_CLK_TCK") if ticks else 0.0
+
+
 def _executable(pid: int) -> str:
     try:
         return os.readlink(f"/proc/{pid}/exe")
@@ -86,9 +101,14 @@ def _executable(pid: int) -> str:
 
 
 def _parent(pid: int) -> int:
+    return _field(pid, 4)
+
+
+def _field(pid: int, number: int) -> int:
+    """A number of /proc/PID/stat, counted from 1."""
     try:  # the name, in parentheses, may hold anything
         with open(f"/proc/{pid}/stat") as file:
-            return int(file.read().rpartition(")")[2].split()[1])
+            return int(file.read().rpartition(")")[2].split()[number - 3])
     except (OSError, ValueError, IndexError):
         return 0
 

@@ -13,7 +13,8 @@
  *   q      pointer to a new request             Q e a Z  to one that is waited for, freed, cancelled, started
  *   k      number of requests                   A Y    array of requests: waited for, started
  *   s S    status, statuses                     f i    flag, index                      o I    number of indices, indices
- *   M m    pointer to a new message, to one that is received           h      text that tells communicators of the same processes apart */
+ *   M m    pointer to a new message, to one that is received           h      text that tells communicators of the same processes apart
+ *   j      pointer to a new communicator of two groups that do not have one in common */
 
 /* blocking, nonblocking, prepared */
 #define SENDING(name, lower)                                                                              \
@@ -95,7 +96,7 @@ TOGETHER(Neighbor_alltoall, neighbor_alltoall, 7, 8, 9, 0, ".nt...c")
 TOGETHER(Neighbor_alltoallv, neighbor_alltoallv, 9, 10, 11, 0, "........c")
 TOGETHER(Neighbor_alltoallw, neighbor_alltoallw, 9, 10, 11, 0, "........c")
 
-/* communicators; of those that join two groups, and of what Comm_create_group makes, the record knows no more than that they are */
+/* communicators; of what Comm_create_group makes the record knows no more than that it is */
 CALL(Comm_dup, comm_dup, 2, ALL, "cx")
 CALL(Comm_dup_with_info, comm_dup_with_info, 3, ALL, "c.x")
 CALL(Comm_idup, comm_idup, 3, ALL, "cxq")
@@ -104,7 +105,7 @@ CALL(Comm_create, comm_create, 3, ALL, "c.x")
 CALL(Comm_create_group, comm_create_group, 4, 0, "c.g.")
 CALL(Comm_split, comm_split, 4, ALL, "c..x")
 CALL(Comm_split_type, comm_split_type, 5, ALL, "c...x")
-CALL(Intercomm_create, intercomm_create, 6, ALL, "cr....")
+CALL(Intercomm_create, intercomm_create, 6, ALL, "cr...j")
 CALL(Intercomm_merge, intercomm_merge, 3, ALL, "c.x")
 CALL(Cart_create, cart_create, 6, ALL, "c....x")
 CALL(Cart_sub, cart_sub, 3, ALL, "c.x")
@@ -115,16 +116,17 @@ CALL(Comm_free, comm_free, 1, ALL, "y")
 CALL(Comm_disconnect, comm_disconnect, 1, ALL, "y")
 CALL(Comm_set_info, comm_set_info, 2, ALL, "c.")
 TEXT(Comm_set_name, comm_set_name, 2, 4, NAMES, "c.")
-TEXT(Comm_accept, comm_accept, 5, 7, ALL, "..rc.")
-TEXT(Comm_connect, comm_connect, 5, 7, ALL, "..rc.")
-TEXT(Comm_spawn, comm_spawn, 8, 11, ALL, "....rc..")
-TEXT(Comm_spawn_multiple, comm_spawn_multiple, 9, 12, ALL, ".....rc..")
+TEXT(Comm_accept, comm_accept, 5, 7, ALL, "..rcj")
+TEXT(Comm_connect, comm_connect, 5, 7, ALL, "..rcj")
+TEXT(Comm_spawn, comm_spawn, 8, 11, ALL | SPAWNS, "....rcj.")
+TEXT(Comm_spawn_multiple, comm_spawn_multiple, 9, 12, ALL | SPAWNS, ".....rcj.")
 CALL(Abort, abort, 2, 0, "c.")
 
 /* sessions */
 CALL(Session_init, session_init, 3, BEGINS, "...")
 CALL(Session_finalize, session_finalize, 1, 0, ".")
 TEXT(Comm_create_from_group, comm_create_from_group, 5, 7, 0, ".h..x")
+TEXT(Intercomm_create_from_groups, intercomm_create_from_groups, 8, 10, 0, ".......j")
 
 /* windows */
 BOTH(Win_create, win_create, 6, ALL, ".z..cu")

@@ -71,14 +71,16 @@ typedef struct { uint32_t kind, id; int64_t numbers[NUMBERS]; } Definition;
 
 enum {
     DEFINE_PROCESS = 1,                 /* numbers: pid, rank, size, WORLD (0: the launcher's, 1: one that was spawned, else which of those), when the process was
-                                         * started, in ticks of the kernel; strings: job, host, boot, program, library */
+                                         * started, in ticks of the kernel and in ns of CLOCK_MONOTONIC (one tick too early at most); strings: job, host, boot, program, library */
     DEFINE_OPERATION,                   /* id: operation; strings: name */
     DEFINE_SITE,                        /* id; numbers: line; strings: file, function */
     DEFINE_COMM,                        /* id; numbers: id equal on all ranks, that of the parent, rank, size, size of the other group or -1, rank in WORLD of rank 0; strings: name */
     DEFINE_STATE,                       /* id: operation; numbers: STATE_*; strings: name, color, format */
     DEFINE_STRING,                      /* id; strings: the text */
     DEFINE_CLOCK,                       /* an exchange with the host of rank 0: numbers: peer's rank, our time in ns of CLOCK_MONOTONIC, its time minus ours, bound of the error, all in ns */
-    DEFINE_NOTE                         /* numbers: NOTE_*, time in ns of CLOCK_MONOTONIC; strings: what happened */
+    DEFINE_NOTE,                        /* numbers: NOTE_*, time in ns of CLOCK_MONOTONIC; strings: what happened */
+    DEFINE_SPAWN                        /* numbers: id of the communicator with the processes that were spawned, times in ns of CLOCK_MONOTONIC before and after
+                                         * that call, number of processes */
 };
 enum { STATE_STATE, STATE_EVENT, STATE_COUNTER };
 enum { NOTE_START, NOTE_STOP, NOTE_FULL };

@@ -157,6 +157,7 @@ static int start(int has_world)
     int error = mmpi_trace_session() ? 0 : mmpi_trace_start(&options, &step);
     if (error) { fprintf(stderr, "mmpi: this program is not recorded: %s: %s: %s\n", folder, step, strerror(error)); return 0; }
     watch_world(rank, size);
+    if (options.spawned && has_world) watch_parent();
     unsetenv("MMPI_TRACE");             /* what a rank starts is no part of the job */
     return 1;
 }

@@ -10,7 +10,7 @@
 typedef intptr_t Arg;
 typedef void (*Function)(void);
 
-enum { ALL = 1, RECEIVES = 2, PREPARES = 4, FROM_ROOT = 8, POLLS = 16, NAMES = 32, WIDE_COUNTS = 64, BEGINS = 128 };      /* flags of a row */
+enum { ALL = 1, RECEIVES = 2, PREPARES = 4, FROM_ROOT = 8, POLLS = 16, NAMES = 32, WIDE_COUNTS = 64, BEGINS = 128, SPAWNS = 256 };        /* flags of a row */
 /* ALL: a collective; FROM_ROOT: only the root tells what it sends; NAMES: gives a communicator a name; WIDE_COUNTS: of 64 bits; BEGINS: MPI may be used after it */
 typedef struct {
     const char *name, *fortran, *roles;
@@ -28,6 +28,7 @@ typedef struct {                        /* a call under way */
     int language, watched;
     Arg *a;                             /* its arguments; statuses that the program ignores are replaced */
     uint64_t number;                    /* its record */
+    int64_t began;                      /* of a spawn, when */
     int n;                              /* requests */
     Arg *handles;                       /* of requests, as they were before the call */
     int *statuses;                      /* the program's, or ours */
@@ -60,6 +61,7 @@ void let_all_go(All *);
 
 /* watch.c: what calls mean */
 void watch_world(int rank, int size);
+void watch_parent(void);
 void watch(Watch *);                    /* before the call */
 void note(Watch *, int rc);             /* after it */
 #endif

@@ -201,6 +201,11 @@ static int list_rest(Matching *x, Half *const *halves, size_t from, size_t n, in
     return 0;
 }
 
+static int why_alone(const Matching *x, const Key *key, int lost, int otherwise)
+{
+    return x->m->comms[key->comm].apart ? NOT_FOUND : lost & (MISSES_SOME | MISSES_END) ? NOT_TOLD : otherwise;
+}
+
 static int pair_key(Matching *x, const Key *key)
 {
     Half **receives = x->halves[0] + key->first[0], **sends = x->halves[1] + key->first[1];
@@ -213,8 +218,8 @@ static int pair_key(Matching *x, const Key *key)
         int twin = is_twin(sends, key->n[1], i) || is_twin(receives, key->n[0], i);
         if (add_message(x, sends[i], receives[i], shared || twin || lost & PART)) return -1;
     }
-    if (list_rest(x, sends, n, key->n[1], lost & (MISSES_SOME | MISSES_END) ? NOT_TOLD : NO_RECEIVE)) return -1;
-    return list_rest(x, receives, n, key->n[0], lost & (MISSES_SOME | MISSES_END) ? NOT_TOLD : NO_SEND);
+    if (list_rest(x, sends, n, key->n[1], why_alone(x, key, lost, NO_RECEIVE))) return -1;
+    return list_rest(x, receives, n, key->n[0], why_alone(x, key, lost, NO_SEND));
 }
 
 /* --- what messages say of clocks -------------------------------------------------------------------------- */

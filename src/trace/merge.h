@@ -65,7 +65,8 @@ typedef struct {
 } Stream;
 
 enum { MISSES_SOME = 1, MISSES_END = 2, PART = 4 };     /* of a process: records are lost, only at the end; it was recorded in part */
-typedef struct { int32_t side, family, size, total; uint32_t first; } Comm;    /* side: the entry of the other group; members from `first` on */
+/* side: the entry of the other group; members from `first` on; apart: there are processes of a world that was not found */
+typedef struct { int32_t side, family, size, total; uint32_t first; int32_t apart; } Comm;
 typedef struct { int64_t at, offset; double drift; } HostClock;         /* what to add to the clock of a host */
 typedef struct {
     uint64_t send, receive;
@@ -86,7 +87,7 @@ typedef struct {
     VECTOR(Message) messages; VECTOR(Unmatched) unmatched; VECTOR(Member) together; VECTOR(Bound) bounds; VECTOR(Instance) instances;
     uint64_t violations;
 } Merge;
-enum { NO_RECEIVE = 1, NO_SEND, NOT_COMPLETED, NOT_CALLED, ANOTHER, NOT_TOLD };         /* why a call is listed as unmatched */
+enum { NO_RECEIVE = 1, NO_SEND, NOT_COMPLETED, NOT_CALLED, ANOTHER, NOT_TOLD, NOT_FOUND };         /* why a call is listed as unmatched */
 
 int64_t to_ns(const Stream *, uint64_t ticks, size_t *knot);
 size_t records_in(const Stream *, uint64_t segment);            /* of one that is there */

@@ -188,8 +188,11 @@ static void on_named(const Known *known)
     mmpi_trace_name(known->id, known->parent, d.numbers, d.name);
 }
 
+static void on_spawned(const Known *known, int64_t ago) { mmpi_trace_spawned(known->id, known->remote_size, ago); }
+
 static Recorder recorder = {.enter = on_enter, .leave = on_leave, .completed = on_completed, .started = mmpi_trace_started,
-                            .ticks = mmpi_trace_ticks, .packed = mmpi_trace_packed, .unpacked = on_unpacked, .named = on_named};
+                            .ticks = mmpi_trace_ticks, .packed = mmpi_trace_packed, .unpacked = on_unpacked, .named = on_named,
+                            .spawned = on_spawned};
 
 /* --- values ----------------------------------------------------------------------------------------------- */
 

@@ -216,7 +216,8 @@ static int64_t world(void)
 
 static void define_process(void)
 {
-    const int64_t numbers[NUMBERS] = {getpid(), options.rank, options.size, world(), started_at()};
+    const int64_t started = started_at(), since_boot = clock_of(CLOCK_BOOTTIME) - started * (INT64_C(1000000000) / sysconf(_SC_CLK_TCK));
+    const int64_t numbers[NUMBERS] = {getpid(), options.rank, options.size, world(), started, mmpi_trace_now() - since_boot};
     define(DEFINE_PROCESS, 0, numbers, TEXTS(job, host, boot, options.program, options.library), 5);
 }
 
@@ -305,6 +306,12 @@ void mmpi_trace_name(uint64_t id, uint64_t parent, const int32_t numbers[4], con
     const Entry *e = look_up(&comms, id, NULL);
     if (e) define_comm(e->number, id, parent, numbers, name);
     pthread_mutex_unlock(&lock);
+}
+
+void mmpi_trace_spawned(uint64_t id, int n, int64_t ago)
+{
+    const int64_t time = mmpi_trace_now();
+    define(DEFINE_SPAWN, 0, NUMBERED((int64_t)id, time - ago, time, n), NULL, 0);
 }
 
 int mmpi_trace_string(const char *text)

@@ -55,6 +55,7 @@ EXPORTED void mmpi_trace_operation(int operation, const char *name);
 EXPORTED void mmpi_trace_site(int site, const char *file, int line, const char *function);
 EXPORTED int mmpi_trace_comm(uint64_t id, uint64_t parent, const int32_t rank_size_remote_leader[4], const char *name);
 EXPORTED void mmpi_trace_name(uint64_t id, uint64_t parent, const int32_t rank_size_remote_leader[4], const char *name);
+EXPORTED void mmpi_trace_spawned(uint64_t id, int n, int64_t ago);      /* the communicator with the n processes that were just spawned; when, in ns before now, the call began */
 EXPORTED int mmpi_trace_string(const char *text);
 EXPORTED void mmpi_trace_clock(int peer, int64_t time, int64_t difference, int64_t bound);
 EXPORTED void mmpi_trace_note(int kind, const char *text);

@@ -101,7 +101,8 @@ static int add_instance(Merge *m, size_t first, size_t end)
         if (members[i].operation != usual) { if (list_unmatched(m, members[i].call, ANOTHER)) return -1; }
         else members[n++] = members[i];
     }
-    int missing = n == end - first && (int64_t)n < m->comms[members[0].comm].total ? all_told(m, &members[0]) ? NOT_CALLED : NOT_TOLD : 0;
+    const Comm *comm = &m->comms[members[0].comm];
+    int missing = n < end - first || (int64_t)n >= comm->total ? 0 : comm->apart ? NOT_FOUND : all_told(m, &members[0]) ? NOT_CALLED : NOT_TOLD;
     for (size_t i = 0; i < n; i++) {
         if (missing && list_unmatched(m, members[i].call, missing)) return -1;
         int lost = m->flags[members[i].process] & (MISSES_SOME | MISSES_END);

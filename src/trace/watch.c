@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WORLD_ID = 1, CHAINS = 1024 };
+enum { WORLD_ID = 1, PARENT_ID = 3, CHAINS = 1024 };      /* ids as in the core */
+#define NOTHING_MIXED UINT64_C(14695981039346656037)
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 /* --- arguments -------------------------------------------------------------------------------------------- */
@@ -90,7 +91,59 @@ static int to_ranks(Arg group, int n, int *ranks)
     return rc ? -1 : 0;
 }
 
-/* the rank of a communicator's rank 0 there */
+/* what a hash makes of the ranks of a group's processes there; 0: they cannot be told. Strangers are not there. */
+static uint64_t mix_group(uint64_t what, Arg group, int *strangers)
+{
+    int n = 0, *ranks = library_says("PMPI_Group_size", group, (Arg)&n) ? NULL : malloc(((size_t)n + 1) * sizeof *ranks);
+    int known = ranks && !to_ranks(group, n, ranks);
+    for (int i = 0; i < n && known; i++) {
+        if (ranks[i] < 0) { *strangers = 1; ranks[i] = -1; }
+        what = mix(what, (uint64_t)ranks[i]);
+    }
+    free(ranks);
+    return known ? what : 0;
+}
+
+/* the same of a group of a communicator, by the function that tells it */
+static uint64_t mix_group_of(uint64_t what, const char *function, Arg comm, int *strangers)
+{
+    Arg group = 0;
+    if (library_says(function, comm, (Arg)&group)) return 0;
+    what = mix_group(what, group, strangers);
+    library_says("PMPI_Group_free", (Arg)&group, 0);
+    return what;
+}
+
+/* How many communicators were made of the same processes, this one included. */
+static uint64_t count_made(uint64_t what)
+{
+    static struct { uint64_t what, n; } *made;
+    static size_t n;
+    size_t i = 0;
+    uint64_t number = 0;
+    pthread_mutex_lock(&lock);
+    while (i < n && made[i].what != what) i++;
+    void *more = i < n ? made : realloc(made, (n + 1) * sizeof *made);
+    if (more) {
+        made = more;
+        if (i == n) { made[n].what = what; made[n++].n = 0; }
+        number = ++made[i].n;
+    }
+    pthread_mutex_unlock(&lock);
+    return number;
+}
+
+/* The id of a communicator of two groups, as in the core (comm.c): of who is in both, and of what it was made by (0: nothing that both know). */
+static uint64_t id_of_inter(Arg comm, uint64_t made)
+{
+    int strangers = 0;
+    uint64_t own = mix_group_of(NOTHING_MIXED, "PMPI_Comm_group", comm, &strangers), other = mix_group_of(NOTHING_MIXED, "PMPI_Comm_remote_group", comm, &strangers);
+    uint64_t groups = own && other ? mix(own < other ? own : other, own < other ? other : own) : 0;
+    if (groups && !made) made = count_made(groups);
+    return groups && made ? (mix(groups, made) & ~UINT64_C(1)) | (uint64_t)strangers : 0;
+}
+
+/* the rank of a communicator's rank 0 among all that were started together */
 static int leader_of(Arg comm)
 {
     Arg group = 0;
@@ -101,15 +154,43 @@ static int leader_of(Arg comm)
     return leader;
 }
 
-/* id: what it is without its leader */
-static void add_comm(Arg comm, uint64_t id, uint64_t parent)
+/* What is to be known of a communicator besides its id; is it one of two groups? */
+static int describe(Arg comm, Place *p)
 {
-    Place p = {.parent = parent, .numbers = {-1, -1, -1, leader_of(comm)}};
-    p.id = mix(id, (uint64_t)p.numbers[3]);
-    library_says("PMPI_Comm_rank", comm, (Arg)&p.numbers[0]);
-    library_says("PMPI_Comm_size", comm, (Arg)&p.numbers[1]);
+    int inter = 0;
+    *p = (Place){.numbers = {-1, -1, -1, -1}};
+    library_says("PMPI_Comm_rank", comm, (Arg)&p->numbers[0]);
+    library_says("PMPI_Comm_size", comm, (Arg)&p->numbers[1]);
+    library_says("PMPI_Comm_test_inter", comm, (Arg)&inter);
+    if (inter) library_says("PMPI_Comm_remote_size", comm, (Arg)&p->numbers[2]);
+    return inter;
+}
+
+/* made: by what, as all members know it; 0: nothing, which is enough for two groups */
+static void add_comm(Arg comm, uint64_t made, uint64_t parent)
+{
+    Place p;
+    int inter = describe(comm, &p);
+    p.parent = parent;
+    p.numbers[3] = leader_of(comm);
+    p.id = inter ? id_of_inter(comm, made) : made ? mix(made, (uint64_t)p.numbers[3]) : 0;
+    if (!p.id) return;
     pthread_mutex_lock(&lock);
     add_place(comm, &p);
+    pthread_mutex_unlock(&lock);
+}
+
+void watch_parent(void)
+{
+    Arg parent = 0;
+    Place p;
+    if (library_says("PMPI_Comm_get_parent", (Arg)&parent, 0)) return;
+    parent = handle_in(COMM, (Arg)&parent, IN_C);
+    describe(parent, &p);
+    p.id = PARENT_ID;
+    p.numbers[3] = 0;
+    pthread_mutex_lock(&lock);
+    add_place(parent, &p);
     pthread_mutex_unlock(&lock);
 }
 
@@ -251,7 +332,7 @@ static int64_t bytes_of(const Watch *w, const Place *p)
     int buffer = role(w, 'B'), bytes = role(w, 'z');
     int rank = p->numbers[0], size = p->numbers[1];
     if (bytes) return to_long(w, argument(w, bytes));
-    if (w->row->flags & ALL && !p->id) return -1;       /* in a communicator of two groups, perhaps */
+    if (w->row->flags & ALL && (!p->id || p->numbers[2] >= 0)) return -1;         /* perhaps, or certainly, in a communicator of two groups */
     if (w->row->flags & FROM_ROOT && int_of(w, 'r', -1) != rank) return 0;
     if (buffer && is_in_place(argument(w, buffer), w->language)) return sized(w, count_of(w, 'N', 'V', rank, rank + 1), 'T');
     return sized(w, count_of(w, 'n', 'v', 0, size), 't');
@@ -333,6 +414,7 @@ void watch(Watch *w)
     w->n = 0;
     take_handles(w);
     take_statuses(w);
+    if (row->flags & SPAWNS) w->began = mmpi_trace_now();
     int comm = take_place(w, &place), all = row->flags & ALL, exchange = role(w, 'D');
     int peer = role(w, 'm') ? message_source(w) : int_of(w, 'd', int_of(w, 'r', -1)), tag = int_of(w, 'g', 0);
     int from = int_of(w, 'D', -1), from_tag = int_of(w, 'G', -1), both = exchange && from != library.proc_null;
@@ -419,67 +501,51 @@ static void add_new_request(const Watch *w, Arg makes, uint64_t id, uint64_t par
     if (r.handle && r.handle != library.no_request) add_request(&r);
 }
 
-/* How many communicators were made of these processes with this tag, this one included. */
-static uint64_t count_made(uint64_t what)
-{
-    static struct { uint64_t what, n; } *made;
-    static size_t n;
-    size_t i = 0;
-    uint64_t number = 0;
-    pthread_mutex_lock(&lock);
-    while (i < n && made[i].what != what) i++;
-    void *more = i < n ? made : realloc(made, (n + 1) * sizeof *made);
-    if (more) {
-        made = more;
-        if (i == n) { made[n].what = what; made[n++].n = 0; }
-        number = ++made[i].n;
-    }
-    pthread_mutex_unlock(&lock);
-    return number;
-}
-
 /* In Fortran a text has blanks at its end, and its length stands behind all other arguments. */
 static uint64_t hash_of_tag(const Watch *w)
 {
     const char *tag = (const char *)argument(w, role(w, 'h'));
-    uint64_t what = UINT64_C(14695981039346656037);
+    uint64_t what = NOTHING_MIXED;
     size_t n = w->language ? (size_t)w->a[strlen(w->row->roles) + 1] : strlen(tag);
     while (w->language && n && tag[n - 1] == ' ') n--;
     for (size_t i = 0; i < n; i++) what = mix(what, (unsigned char)tag[i]);
     return what;
 }
 
-/* what a hash of the ranks of a group's processes makes of another; 0: they cannot be told */
-static uint64_t mix_group(uint64_t what, Arg group)
-{
-    int n = 0, *ranks = library_says("PMPI_Group_size", group, (Arg)&n) ? NULL : malloc(((size_t)n + 1) * sizeof *ranks);
-    int known = ranks && !to_ranks(group, n, ranks);
-    for (int i = 0; i < n && known; i++) what = mix(what, (uint64_t)ranks[i]);
-    free(ranks);
-    return known ? what : 0;
-}
-
 /* A communicator that a group alone has made gets an id of who is in it and of the tag, as in the core (session.c). */
 static void note_of_group(const Watch *w)
 {
-    Arg comm = handle_in(COMM, argument(w, role(w, 'x')), w->language), group = 0;
-    Place p = {.numbers = {-1, -1, -1, -1}};
-    if (comm == library.no_comm || library_says("PMPI_Comm_group", comm, (Arg)&group)) return;
-    uint64_t what = mix_group(hash_of_tag(w), group);
-    library_says("PMPI_Group_free", (Arg)&group, 0);
+    Arg comm = handle_in(COMM, argument(w, role(w, 'x')), w->language);
+    int strangers = 0;
+    Place p;
+    if (comm == library.no_comm) return;
+    uint64_t what = mix_group_of(hash_of_tag(w), "PMPI_Comm_group", comm, &strangers);
     if (!what) return;
+    describe(comm, &p);
     p.id = mix(what, count_made(what));
-    library_says("PMPI_Comm_rank", comm, (Arg)&p.numbers[0]);
-    library_says("PMPI_Comm_size", comm, (Arg)&p.numbers[1]);
     pthread_mutex_lock(&lock);
     add_place(comm, &p);
     pthread_mutex_unlock(&lock);
+}
+
+static void note_joined(const Watch *w)
+{
+    Arg comm = handle_in(COMM, argument(w, role(w, 'j')), w->language);
+    if (comm == library.no_comm) return;
+    add_comm(comm, 0, 0);
+    if (!(w->row->flags & SPAWNS)) return;
+    pthread_mutex_lock(&lock);
+    Place *p = place_at(comm);
+    const Place found = p ? *p : (Place){.id = 0};
+    pthread_mutex_unlock(&lock);
+    if (found.id) mmpi_trace_spawned(found.id, found.numbers[2], mmpi_trace_now() - w->began);
 }
 
 /* A new communicator, window or file, or the request that makes one. */
 static void note_new(const Watch *w)
 {
     if (role(w, 'h')) { note_of_group(w); return; }
+    if (role(w, 'j')) { note_joined(w); return; }
     int comm = role(w, 'x'), window = role(w, 'u'), file = role(w, 'p');
     int new = comm ? comm : window ? window : file;
     uint64_t parent = 0, id = 0;
@@ -542,7 +608,7 @@ void note(Watch *w, int rc)
         complete_all(w, &done);
         note_requests(w);
         if (role(w, 'M') || role(w, 'm')) note_message(w);
-        if (role(w, 'q') || role(w, 'x') || role(w, 'u') || role(w, 'p')) note_new(w);
+        if (role(w, 'q') || role(w, 'x') || role(w, 'u') || role(w, 'p') || role(w, 'j')) note_new(w);
         if (w->row->flags & NAMES) note_name(w);
     }
     free(w->many);

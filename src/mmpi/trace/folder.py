@@ -6,17 +6,26 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import struct
 
 _FILE = re.compile(r"([^-]+)-.+\.mmpi[sd]$")  # streams and definitions: `<job>-<host>-<pid>...`
 MERGED = "trace.mmpit"
+_REALTIME = 368  # where in a stream's head stands when it began (StreamHead in src/trace/format.h)
 
 
-def owner(path: str) -> str | None:
-    """The job whose trace a folder holds, if it is one's."""
-    with contextlib.suppress(OSError):
-        jobs = {found[1] for name in os.listdir(path) if (found := _FILE.match(name))}
-        return jobs.pop() if len(jobs) == 1 else None
+def owner(path: str, since: float) -> str | None:
+    """The job whose trace a folder holds, if it is one's, and none of its streams began before (seconds since 1970)."""
+    with contextlib.suppress(OSError, struct.error):
+        names = {name: found[1] for name in os.listdir(path) if (found := _FILE.match(name))}
+        began = [_began(os.path.join(path, name)) for name in names if name.endswith("s")]
+        return names.popitem()[1] if len(set(names.values())) == 1 and began and min(began) >= since else None
     return None
+
+
+def _began(stream: str) -> float:
+    with open(stream, "rb") as file:
+        found: int = struct.unpack("<Q", file.read(_REALTIME + 8)[_REALTIME:])[0]
+    return found / 1e9
 
 
 def of_others(path: str, job: str) -> list[str]:

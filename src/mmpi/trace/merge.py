@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 from .. import _merge
-from . import alignment
+from . import alignment, spawning
 from .container import COLUMNS, NO_COMM, NO_SITE, Reader, TraceError, Writer, deflated
 from .folder import MERGED
 from .streams import (
@@ -85,6 +85,7 @@ class Tables:
         self.processes = processes
         self.notes: list[str] = []
         self.worlds = _worlds(processes)
+        self.links = spawning.Links(processes, self.worlds)
         self.operations = self._operations()
         self.unknown = len(self.operations)
         self.number_of = {(entry["name"], entry["kind"]): i for i, entry in enumerate(self.operations)}
@@ -96,6 +97,7 @@ class Tables:
         self.descriptions: list[Communicator] = [Communicator(0, 0, -1, 0, -1, 0, "")]
         self.other = [0]
         self.members: list[list[int]] = [[]]  # processes
+        self.apart = [False]  # with processes of a world that was not found
         self._add_comms()
 
     def _operations(self) -> list[dict[str, Any]]:
@@ -117,15 +119,15 @@ class Tables:
         by_gid: dict[tuple[int, int], list[Side]] = {}
         for side in self.sides:
             if side.remote_size >= 0:
-                by_gid.setdefault((side.world, side.gid), []).append(side)
+                by_gid.setdefault(self.links.known_as(side.world, side.gid), []).append(side)
         for sides in by_gid.values():
             self._pair(sides)
 
     def _add_comm(self, process: Process, comm: Communicator) -> None:
-        side = Side(self.worlds[process.number], comm.gid, comm.size, comm.remote_size, comm.leader if comm.remote_size >= 0 else 0)
+        side = self._side(process, comm)
         number = self.sides.get(side)
         if number is None:
-            number = self.sides[side] = self._new_side(comm)
+            number = self.sides[side] = self._new_side(comm, self.links.are_missing(self.worlds[process.number], comm))
         if self.members[number][comm.rank] not in (-1, process.number):
             text = f"two processes say they are rank {comm.rank} of {comm.name or hex(comm.gid)}: what moved there is not matched"
             self.notes += [text] if text not in self.notes else []
@@ -135,9 +137,16 @@ class Tables:
         if comm.name:
             self.descriptions[number] = self.descriptions[number]._replace(name=comm.name)
 
-    def _new_side(self, comm: Communicator) -> int:
+    def _side(self, process: Process, comm: Communicator) -> Side:
+        world, gid, inter = self.worlds[process.number], comm.gid, comm.remote_size >= 0
+        if not inter:
+            world, gid = self.links.known_as(world, gid)
+        return Side(world, gid, comm.size, comm.remote_size, comm.leader if inter else 0)
+
+    def _new_side(self, comm: Communicator, apart: bool) -> int:
         self.descriptions.append(comm)
         self.members.append([-1] * comm.size)
+        self.apart.append(apart)
         self.other.append(len(self.other))
         return len(self.other) - 1
 
@@ -146,7 +155,7 @@ class Tables:
         numbers = [self.sides[side] for side in sides[:2]]
         if len(sides) == 1:
             told = self.descriptions[numbers[0]]
-            numbers.append(self._new_side(told._replace(size=told.remote_size, remote_size=told.size)))
+            numbers.append(self._new_side(told._replace(size=told.remote_size, remote_size=told.size), self.apart[numbers[0]]))
         self.other[numbers[0]], self.other[numbers[1]] = numbers[1], numbers[0]
 
     def comms(self) -> list[dict[str, Any]]:
@@ -173,7 +182,7 @@ class Tables:
         for number, comm in enumerate(self.descriptions):
             other = self.other[number]
             total = comm.size + max(comm.remote_size, 0)
-            packed.append(struct.pack("<4iI", other, min(number, other), comm.size, total, at))
+            packed.append(struct.pack("<4iIi", other, min(number, other), comm.size, total, at, self.apart[number]))
             at += comm.size
         return b"".join(packed), _ints(member for members in self.members for member in members)
 
@@ -208,8 +217,7 @@ class Tables:
         """Number of each communicator of a process, and its rank there."""
         pairs = [(0, -1)] * (1 + max((number for number in process.comms if 0 <= number < 1 << 16), default=0))
         for number, comm in process.comms.items():
-            leader = comm.leader if comm.remote_size >= 0 else 0
-            found = self.sides.get(Side(self.worlds[process.number], comm.gid, comm.size, comm.remote_size, leader), 0)
+            found = self.sides.get(self._side(process, comm), 0)
             if 0 <= number < len(pairs):
                 pairs[number] = (found, comm.rank if found and self.members[found][comm.rank] >= 0 else -1)
         return _ints(value for pair in pairs for value in pair)

@@ -53,6 +53,7 @@ _trace = _load()
 _trace.prepare(os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep, _wrap)
 
 _STATE, _EVENT, _COUNTER = 0, 1, 2
+_TICK = 0.02  # seconds that a launcher may seem to have begun too late
 _RUNS = ("running", "sessions")  # sessions: there is no WORLD
 
 
@@ -149,14 +150,14 @@ def _limits(limit: int | str | None, ring: bool | None) -> tuple[int, bool]:
 
 
 def _job(path: str = "") -> str:
-    """The job's name; a process without a launcher is a job of its own, one that was spawned belongs to who records there."""
+    """The job's name; a process without a launcher is a job of its own, one that was spawned belongs to who has recorded there since its launcher began."""
     from mmpi import job, world
-    from mmpi.evidence import launcher_evidence
+    from mmpi.evidence import launcher_evidence, launchers_began
 
     if os.environ.get("MMPI_JOB"):
         return job.job_name()
     if launcher_evidence():
-        return (owner(path) if world.was_spawned() else None) or job.job_name()
+        return (owner(path, launchers_began() - _TICK) if world.was_spawned() else None) or job.job_name()
     return job.digits(f"{os.uname().nodename} {os.getpid()} {job._start_time(os.getpid())}")
 
 

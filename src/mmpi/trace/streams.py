@@ -18,7 +18,7 @@ PAIR = struct.Struct("<3Q")
 NUMBERED = struct.Struct("<4Q")  # head of a segment
 DEFINITION_HEAD = struct.Struct("<II")
 DEFINITION = struct.Struct("<II6q")
-KINDS = PROCESS, OPERATION, SITE, COMM, STATE, STRING, CLOCK, NOTE = range(1, 9)
+KINDS = PROCESS, OPERATION, SITE, COMM, STATE, STRING, CLOCK, NOTE, SPAWN = range(1, 10)
 STATE_KINDS = ("state", "event", "counter")
 NOTE_START, NOTE_STOP, NOTE_FULL = range(3)
 MOST_RANKS = 1 << 22
@@ -93,6 +93,15 @@ class Exchange(NamedTuple):
     bound: int
 
 
+class Spawn(NamedTuple):
+    """A call that has spawned processes."""
+
+    gid: int  # of the communicator with them
+    before: int  # ns, when the call began, to some ms
+    after: int
+    size: int  # of their world
+
+
 @dataclass
 class Process:
     """What a process has defined."""
@@ -109,6 +118,7 @@ class Process:
     size: int = -1
     world: int = 0  # 0: the launcher's, 1: one that was spawned, else which of those
     started: int = 0  # in ticks of its kernel
+    began: int = 0  # the same in ns of its clock, one tick too early at most; 0: not told
     operations: dict[int, str] = field(default_factory=dict)
     sites: dict[int, tuple[str, int, str]] = field(default_factory=dict)
     comms: dict[int, Communicator] = field(default_factory=dict)
@@ -116,6 +126,7 @@ class Process:
     strings: dict[int, str] = field(default_factory=dict)
     exchanges: list[Exchange] = field(default_factory=list)
     notes: list[tuple[int, int, str]] = field(default_factory=list)
+    spawns: list[Spawn] = field(default_factory=list)
     streams: list[Stream] = field(default_factory=list)
 
 
@@ -165,7 +176,7 @@ def read_definitions(path: str, process: Process) -> None:
 def _define(process: Process, kind: int, number: int, numbers: list[int], raw: list[bytes]) -> None:
     texts = [text.decode("utf-8", "replace") for text in raw] + [""] * 5
     if kind == PROCESS:
-        process.pid, process.rank, process.size, process.world, process.started = numbers[:5]
+        process.pid, process.rank, process.size, process.world, process.started, process.began = numbers
         process.job, process.host, process.boot, process.program, process.library = texts[:5]
     elif kind == OPERATION:
         process.operations[number] = texts[0]
@@ -183,6 +194,8 @@ def _define(process: Process, kind: int, number: int, numbers: list[int], raw: l
         process.exchanges.append(Exchange(*numbers[:4]))
     elif kind == NOTE:
         process.notes.append((numbers[0], numbers[1], texts[0]))
+    elif kind == SPAWN:
+        process.spawns.append(Spawn(numbers[0] & (1 << 64) - 1, *numbers[1:4]))
 
 
 def read_folder(folder: str | os.PathLike[str]) -> list[Process]:

@@ -2,7 +2,8 @@
 "use strict";
 
 const WHY = ["", "send without a receive", "receive without a send", "request never completed", "collective that others did not call",
-  "another collective there", "not told: records were lost"];
+  "another collective there", "not told: records were lost, or its communicator is not known",
+  "between worlds of which the trace does not tell that they belong together"];
 const FLAGS = { open: 1, error: 2, anySource: 4, anyTag: 8, derived: 16, copied: 32, polls: 64 };
 
 // Sums over calls of one row: for each operation time exclusive and inclusive, number, time waited.
