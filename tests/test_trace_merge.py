@@ -423,7 +423,7 @@ PARENT, MS = 3, 1_000_000  # what children call their communicator with their pa
 
 
 def spawned(folder, calls, worlds):
-    """A process that spawns worlds of two at these times (begin and end of the calls, ms) and sends to each; worlds that were started at these."""
+    """A process that spawns worlds of two at these times (begin and end of calls, ms) and sends to each; worlds that were started at these."""
     parent = Process(folder, 0, 1, pid=10)
     thread = parent.thread()
     for i, (before, after) in enumerate(calls):
@@ -457,8 +457,8 @@ def test_worlds_are_joined_with_who_spawned_them(tmp_path):
 
 def test_worlds_of_which_nobody_knows_who_spawned_them(tmp_path):
     """Their messages are listed, and the report says why."""
-    for name, calls, worlds in (("a", [(100, 400), (200, 400)], [250, 260]), ("b", [(100, 200)], [500]), ("c", [(100, 200), (150, 250)], [160])):
-        trace, moved, left = spawned(tmp_path / name, calls, worlds)
+    for calls, worlds in ([(100, 400), (200, 400)], [250, 260]), ([(100, 200)], [500]), ([(100, 200), (150, 250)], [160]):
+        trace, moved, left = spawned(tmp_path / str(worlds), calls, worlds)
         assert moved == set() and set(left) == {NOT_FOUND} and len(left) == len(calls) + len(worlds)
         assert "between WORLDs that were not joined" in analyze(trace).text()
 

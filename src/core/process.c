@@ -7,7 +7,9 @@ int has_company;                        /* this process started others, or met s
 PyObject *new_inter(MPI_Comm handle, const Context *parent)
 {
     Comm *self = adopt_comm(IntercommType, handle, NULL);       /* who are in it may be children of different communicators */
-    if (self && self->context && parent) self->context->serializer = Py_XNewRef(parent->serializer);
+    if (!self || !self->context || !parent) return (PyObject *)self;
+    self->context->serializer = Py_XNewRef(parent->serializer);
+    self->context->known->parent = parent->id;
     return (PyObject *)self;
 }
 

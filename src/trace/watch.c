@@ -532,10 +532,14 @@ static void note_joined(const Watch *w)
 {
     Arg comm = handle_in(COMM, argument(w, role(w, 'j')), w->language);
     if (comm == library.no_comm) return;
-    add_comm(comm, 0, 0);
+    pthread_mutex_lock(&lock);
+    Place *p = place_at(on(w));
+    const uint64_t parent = p ? p->id : 0;
+    pthread_mutex_unlock(&lock);
+    add_comm(comm, 0, parent);
     if (!(w->row->flags & SPAWNS)) return;
     pthread_mutex_lock(&lock);
-    Place *p = place_at(comm);
+    p = place_at(comm);
     const Place found = p ? *p : (Place){.id = 0};
     pthread_mutex_unlock(&lock);
     if (found.id) mmpi_trace_spawned(found.id, found.numbers[2], mmpi_trace_now() - w->began);

@@ -150,7 +150,7 @@ def _limits(limit: int | str | None, ring: bool | None) -> tuple[int, bool]:
 
 
 def _job(path: str = "") -> str:
-    """The job's name; a process without a launcher is a job of its own, one that was spawned belongs to who has recorded there since its launcher began."""
+    """The job's name; a process without a launcher is one of its own, a spawned one is of who records there since its launcher began."""
     from mmpi import job, world
     from mmpi.evidence import launcher_evidence, launchers_began
 

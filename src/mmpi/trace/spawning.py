@@ -8,6 +8,7 @@ processes, that is the one. What is made of a communicator is counted on both si
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -149,6 +150,6 @@ def _in_order(left: dict[int, list[Process]], calls: Sequence[Call], taken: set[
     boot = boots.pop()
     free.sort(key=lambda call: call.before[boot])
     order = sorted(left, key=lambda world: min((child.began, child.pid) for child in left[world]))
-    apart = all(a.after[boot] <= b.before[boot] + EARLY for a, b in zip(free, free[1:], strict=False))
+    apart = all(a.after[boot] <= b.before[boot] + EARLY for a, b in itertools.pairwise(free))
     pairs = list(zip(order, free, strict=True))
     return {world: call.known for world, call in pairs} if apart and all(_fits(call, world, left[world]) for world, call in pairs) else {}
