@@ -460,7 +460,7 @@ def test_worlds_of_which_nobody_knows_who_spawned_them(tmp_path):
     for calls, worlds in ([(100, 400), (200, 400)], [250, 260]), ([(100, 200)], [500]), ([(100, 200), (150, 250)], [160]):
         trace, moved, left = spawned(tmp_path / str(worlds), calls, worlds)
         assert moved == set() and set(left) == {NOT_FOUND} and len(left) == len(calls) + len(worlds)
-        assert "between WORLDs that were not joined" in analyze(trace).text()
+        assert "between unjoined WORLDs" in analyze(trace).text()
 
 
 def mix(a, b):

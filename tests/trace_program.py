@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A random program for `mmpi run --trace`: every message says who sent it, every receive notes what it got.
 
-usage: trace_program.py SEED ROUNDS THREADS TRUTH      writes TRUTH.<rank>: a line for each send and receive, in the order of their posting
+usage: trace_program.py SEED ROUNDS THREADS TRUTH [named]       named: without wildcards
+It writes TRUTH.<rank>: a line for each send and receive, in the order of their posting
 Each is posted inside a state whose value numbers it, so that the trace says which call it was.
 """
 
@@ -19,6 +20,7 @@ from mmpi import MPI
 
 SENDING, POSTING = mmpi.trace.state("sending"), mmpi.trace.state("posting")
 ROOM = 300  # integers of the largest message
+WILD = 0.0 if sys.argv[5:] == ["named"] else 0.5  # share of receives that ask for any source, and for any tag
 
 
 class Part:
@@ -42,7 +44,7 @@ class Part:
         ranks = range(self.size)
         count = self.plan.randint(1, 3 * self.size)
         messages = [(self.plan.choice(ranks), self.plan.choice(ranks), self.plan.choice([3, 4, 5])) for _ in range(count)]
-        any_source, any_tag = ([self.plan.random() < 0.5 for _ in ranks] for _ in range(2))
+        any_source, any_tag = ([self.plan.random() < WILD for _ in ranks] for _ in range(2))
         for_me = [(source, tag) for source, target, tag in messages if target == self.rank]
         wanted = [(MPI.ANY_SOURCE if any_source[self.rank] else source, MPI.ANY_TAG if any_tag[self.rank] else tag) for source, tag in for_me]
         self.mine.shuffle(wanted)
@@ -162,8 +164,9 @@ class Part:
     def exchange(self) -> None:
         """A Sendrecv around the ring: one number for both halves."""
         data, number, buffer, status = self.payload(), self.next(), np.zeros(ROOM, "i8"), MPI.Status()
+        source = MPI.ANY_SOURCE if WILD else (self.rank - 1) % self.size
         with SENDING(n=self.mark(self.sent)), POSTING(n=number):
-            self.ring.Sendrecv(data, (self.rank + 1) % self.size, 6, buffer, MPI.ANY_SOURCE, 6, status)
+            self.ring.Sendrecv(data, (self.rank + 1) % self.size, 6, buffer, source, 6, status)
         self.got(number, buffer, status)
 
     def cancel(self) -> None:

@@ -132,15 +132,15 @@ def start(level: str) -> int:
 
 
 def _trace_folder() -> str | None:
-    """Where MMPI_TRACE wants a trace; raises if that cannot be. What a rank starts is no part of the job, nor of its trace."""
+    """Where MMPI_TRACE wants a trace; may raise if that cannot be. What a rank starts is no part of the job, nor of its trace."""
     from .world import parent_rank
 
     folder = None if parent_rank() else os.environ.get("MMPI_TRACE") or None
     if folder:
         from .trace import recording
 
-        recording.refuse()
-    return folder
+        return None if recording.is_refused() else folder
+    return None
 
 
 def _begin_trace(core: Any, folder: str | None) -> None:

@@ -202,13 +202,26 @@ def _attach(yes: bool) -> None:
 # --- beside the life of MPI (life.py) -------------------------------------------------------------------------------------
 
 
-def refuse() -> None:
-    """Before MPI starts: prepare the folder of MMPI_TRACE; raise if it cannot be used."""
+def is_refused() -> bool:
+    """Before MPI starts: prepare the folder of MMPI_TRACE; raise if it cannot be used.
+
+    Not in processes that ranks have spawned, for which those wait: they only say that they are not recorded.
+    """
+    from mmpi import world
+
     _limits(None, None)
     folder = os.environ.get("MMPI_TRACE")
-    if folder and not _trace.is_started():
-        path = os.path.abspath(folder)
+    if not folder or _trace.is_started():
+        return False
+    path = os.path.abspath(folder)
+    try:
         prepare(path, _job(path))
+    except FileExistsError as error:
+        if not world.was_spawned():
+            raise
+        print(f"mmpi: this process is not recorded: {error}", file=sys.stderr)
+        return True
+    return False
 
 
 def begin(core: Any, folder: str | None) -> None:

@@ -19,7 +19,7 @@ Table = list[dict[str, Any]]
 DETAILED = 100  # causes of which the waits are told apart
 OPEN, POLLS, DERIVED, COPIED = 1, 64, 16, 32  # flags of a call
 WHY = ("", "sent, never received", "received, no send known", "request never completed", "collective that others did not call",
-       "another collective there", "records lost, or communicator not known", "between WORLDs that were not joined")  # fmt: skip
+       "another collective there", "not recorded in full", "between unjoined WORLDs")  # fmt: skip
 NESTED = ("", "pickling", "unpickling")
 ACTIVITIES = ("computing", "in MPI", *NESTED[1:])
 
