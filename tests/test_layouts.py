@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """NumPy arrays of any dtype and any strides: what arrives is what was sent."""
 
+import ml_dtypes
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -179,7 +180,6 @@ def test_memory_of_structures_as_bytes():
 
 def test_types_of_other_projects_travel_as_bytes():
     """A float8 has the character of an unsigned long, and bfloat16 that of no type at all: nobody may guess."""
-    ml_dtypes = pytest.importorskip("ml_dtypes")
     for dtype in (ml_dtypes.bfloat16, ml_dtypes.float8_e4m3fn, ml_dtypes.int4):
         source, target = np.arange(4).astype(dtype), np.zeros(4, dtype)
         exchange(source, target)
