@@ -77,8 +77,8 @@ demos: $(ENV)/.test ## run the scripts of mpi4py's demo folder through `mmpi run
 	$(RUN) tools/compat/suite.py --package mmpi --mpi $(ENV) --cache build/compat --mpiexec '$(abspath $(ENV))/bin/mmpi run --as-mpi4py' \
 	  --demos tools/compat/demos.txt --list-fail
 
-# Where memory is handled: buffers and who owns them, misuse, requests dropped and cancelled.
-ASAN_TESTS = $(addprefix tests/test_,buffers.py guards.py lifetime.py misuse.py objects_fuzz.py objects_p2p.py objects_requests.py requests.py)
+# Where memory is handled: buffers and who owns them, misuse, requests dropped and cancelled, damaged files of traces.
+ASAN_TESTS = $(addprefix tests/test_,buffers.py guards.py lifetime.py misuse.py objects_fuzz.py objects_p2p.py objects_requests.py requests.py trace_container.py trace_merge.py)
 ASAN_BUILD = families=mpich buildtype=debugoptimized b_sanitize=address,undefined c_args=-fno-sanitize-recover=undefined b_lundef=false
 
 lint: $(ENV)/.lint  ## C without a warning, ruff, mypy, formatting, derived files

@@ -1,4 +1,5 @@
 /* The coding of columns. Values wrap around at 64 bits, so that every difference has a code. */
+#include <string.h>
 #include "codec.h"
 
 static inline uint8_t *put(uint8_t *to, uint64_t value)
@@ -11,12 +12,13 @@ static inline uint8_t *put(uint8_t *to, uint64_t value)
 static inline uint64_t folded(uint64_t value) { return (value << 1) ^ (0 - (value >> 63)); }
 static inline uint64_t unfolded(uint64_t code) { return (code >> 1) ^ (0 - (code & 1)); }
 
-size_t encode_column(const int64_t *values, size_t n, enum Coding coding, uint8_t *to)
+size_t encode_column(const void *values, size_t n, enum Coding coding, uint8_t *to)
 {
     uint8_t *at = to;
     uint64_t before = 0;
     for (size_t i = 0; i < n; i++) {
-        uint64_t value = (uint64_t)values[i];
+        uint64_t value;
+        memcpy(&value, (const char *)values + i * sizeof value, sizeof value);
         at = put(at, coding == PLAIN ? value : folded(value - before));
         if (coding == DELTA) before = value;
     }
