@@ -233,3 +233,24 @@ def test_error_codes():
     assert codes == [[0], [1, 2]]
     spawning.codes_of_several(codes, [0, 1, 2], [])
     assert codes == [[0, 1, 2]]
+
+
+@pytest.mark.parametrize("number", [1, 5])  # with the fifth a communicator gets a duplicate for what follows
+def test_a_child_that_disconnects_alone(program, number):
+    """No rank must do so, but programs do where MPI lets them: after collectives of objects, nothing of ours goes on."""
+    if MPI.get_vendor()[0] not in ("MPICH", "Intel MPI"):
+        pytest.skip("there, Disconnect waits for the others")
+    code = f"""
+    both = MPI.COMM_SELF.Spawn(sys.executable, [CHILD]).Merge(False)
+    for i in range({number}):
+        both.scatter([i] * both.size, root=0)
+    print("well")
+    """
+    child = f"""
+from mmpi import MPI
+both = MPI.Comm.Get_parent().Merge(True)
+for i in range({number}):
+    assert both.scatter(None, root=0) == i
+both.Disconnect()
+"""
+    assert lines(job(1, program(code, child))) == ["well"]

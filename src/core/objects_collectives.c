@@ -401,13 +401,14 @@ static int start_exchange(Exchange *e)
 {
     Context *context = e->work.context;
     const uint64_t before = context->exchanges++;
-    int rc = e->neighbors ? make_hidden(context, e->comm) : 0;
-    const int pending = context->making != MPI_REQUEST_NULL, few = e->neighbors || (e->size > 1 && (e->size <= FEW || e->kind == BCAST || has_rounds(e)));
+    const int few = e->neighbors || (e->size > 1 && (e->size <= FEW || e->kind == BCAST || has_rounds(e)));
+    /* awaited at once: who leaves after this call might never come to a next one, and Disconnect waits for it elsewhere */
+    int rc = e->neighbors || (few && !e->nonblocking && before >= REPEATEDLY) ? make_hidden(context, e->comm) : 0;
     e->tag = (int)(before % NUMBERS);
     if (rc) return rc;
-    if (few && pending) { e->stage = AWAITING; return 0; }
+    if (few && context->making != MPI_REQUEST_NULL) { e->stage = AWAITING; return 0; }
     if (e->neighbors || (few && context->hidden != MPI_COMM_NULL)) return send_slots(e);
-    const int needed = e->kind == ALLTOALL || (e->nonblocking ? e->kind < BARRIER : few && before >= REPEATEDLY);
+    const int needed = e->kind == ALLTOALL || (e->nonblocking && e->kind < BARRIER);
     rc = needed ? make_hidden(context, e->comm) : 0;
     return rc ? rc : collect_slots(e);
 }
