@@ -148,9 +148,7 @@ def test_more_ranks_than_cores_are_compared_under_plain_mpiexec(monkeypatch, lau
     real, commands = plans.plan, []
 
     def plan(*arguments):
-        made = real(*arguments)
-        object.__setattr__(made, "launcher", launcher)
-        return made
+        return real(*arguments)._replace(launcher=launcher)
 
     def output_of(command, **environment):
         commands.append((command, environment))
