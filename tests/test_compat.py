@@ -99,7 +99,7 @@ def test_whole_numbers():
     assert (vector.size, MPI.Compute_dims(4.0, 2)) == (8, [2, 2])
     vector.Free()
     odd = type("Odd", (), {"__int__": lambda self: 0})()
-    for wrong in 0.5, float("nan"), float("inf"), fractions.Fraction(1, 2), "0", None, np.array([0.5, 0]), odd:
+    for wrong in 0.5, float("nan"), float("inf"), fractions.Fraction(1, 2), "0", None, np.array([0.5, 0]), np.array(0.0), odd:
         try: world.bcast(1, wrong)
         except (TypeError, ValueError, OverflowError) as error: assert "root: " in str(error), error
         else: raise AssertionError(wrong)

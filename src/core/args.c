@@ -263,11 +263,11 @@ int to_object(Frame *frame, PyObject *value, void *target)
     return 0;
 }
 
-/* An int for what is a whole number without being one, such as size / 2 or numpy.True_; a new reference. */
+/* An int for what is a whole number without being one, such as size / 2 or numpy.True_, but no array of one; a new reference. */
 static PyObject *whole_number(PyObject *value)
 {
     PyObject *number = PyNumber_Index(value);
-    if (number || !PyErr_ExceptionMatches(PyExc_TypeError) || !PyType_GetSlot(Py_TYPE(value), Py_nb_int)) return number;
+    if (number || !PyErr_ExceptionMatches(PyExc_TypeError) || !PyType_GetSlot(Py_TYPE(value), Py_nb_int) || PyType_GetSlot(Py_TYPE(value), Py_sq_length)) return number;
     PyErr_Clear();
     number = PyNumber_Long(value);
     int same = number ? PyObject_RichCompareBool(number, value, Py_EQ) : -1;
