@@ -276,10 +276,10 @@ Comm *wrap_comm(PyTypeObject *type, MPI_Comm handle)
     return self;
 }
 
-/* made: by what, as all members know it; 0: nothing */
-static void identify_new(Context *context, const Context *parent, uint64_t made)
+/* made: by what, as all members know it; 0: nothing. A child is one of another communicator. */
+static void identify_new(Context *context, int child, uint64_t made)
 {
-    const int inter = context->remote_size >= 0, leader = parent || inter ? leader_of(context->handle) : -1;
+    const int inter = context->remote_size >= 0, leader = child || inter ? leader_of(context->handle) : -1;
     identify(context, inter ? id_of_inter(context->handle, made) : made ? mix(made, (uint64_t)leader) : 0, leader);
 }
 
@@ -291,7 +291,7 @@ static Comm *new_one(PyTypeObject *type, MPI_Comm handle, Context *parent)
     if (!self || handle == MPI_COMM_NULL) return self;
     int made = last_operation();
     if (!(self->context = context_of(handle, 0))) return self;
-    identify_new(self->context, parent, parent_id ? mix(parent_id, number) : 0);
+    identify_new(self->context, parent != NULL, parent_id ? mix(parent_id, number) : 0);
     if (parent) self->context->serializer = Py_XNewRef(parent->serializer);
     self->context->known->parent = parent_id;
     self->context->known->made = made;
@@ -333,7 +333,7 @@ void finish_comm(Comm *self)
     if (self->context || self->handle == MPI_COMM_NULL) return;
     adopt_errors(self->handle);
     self->context = context_of(self->handle, 0);
-    if (self->context && self->id) identify_new(self->context, self->context, self->id);
+    if (self->context && self->id) identify_new(self->context, 1, self->id);
     watched(self);
 }
 

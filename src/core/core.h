@@ -66,6 +66,7 @@ PyObject *finish_heap(Frame *, int rc); /* finish, and the frame is one of new_f
 int error_in_callback(void);             /* prints an exception; the code that MPI passes on */
 void end_in_callback(const char *what); /* an exception that cannot be passed through MPI: prints it and ends the job */
 PyObject *new_info(MPI_Info);           /* an Info that the object answers for */
+int may_have_info(void);                /* MPI runs, or need not for an Info */
 int check(int rc);                      /* 0, or RAISED with the error of the code raised */
 int blame(const Frame *, const char *argument);                 /* put method and argument before the error; RAISED */
 int document(PyMethodDef *, const char *self);                  /* docstrings that inspect.signature reads */

@@ -301,8 +301,7 @@ CONVERT(Win, Win)
 CONVERT(File, File)
 CONVERT(Session, Session)
 
-/* an Info from MPI 4.0 on also before init and after finalize */
-static int can_convert(const Kind *k) { return mpi_state == RUNNING || (k->type == &InfoType && MPI_Info_create_env && mpi_state != FORKED); }
+static int can_convert(const Kind *k) { return mpi_state == RUNNING || (k->type == &InfoType && may_have_info()); }
 
 PyObject *handle_to_integer(PyObject *self, PyObject *unused)
 {

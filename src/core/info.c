@@ -14,13 +14,15 @@ int to_info(Frame *frame, PyObject *value, void *target)
 
 PyObject *new_info(MPI_Info handle) { return new_owned(InfoType, &handle); }
 
-/* Since MPI 4.0, which brought MPI_Info_create_env, there may be an Info before init and after finalize. An error of MPI would
- * end the process then, so we look before for what could be one. */
+/* Since MPI 4.0, which brought MPI_Info_create_env, there may be an Info before init and after finalize. */
+int may_have_info(void) { return mpi_state == RUNNING || (MPI_Info_create_env && mpi_state != FORKED); }
+
+/* An error of MPI would end the process where MPI does not run, so we look before for what could be one. */
 static int allow(int operation, MPI_Info info, const char *key, const char *value)
 {
     int found = 1, length = 0;
     if (mpi_state == RUNNING) return 0;
-    if (!MPI_Info_create_env || mpi_state == FORKED) return refuse(operation);
+    if (!may_have_info()) return refuse(operation);
     if (info == MPI_INFO_NULL) return MPI_ERR_INFO;
     if (key && (!*key || strlen(key) >= MPI_MAX_INFO_KEY)) return MPI_ERR_INFO_KEY;
     if (value && strlen(value) >= MPI_MAX_INFO_VAL) return MPI_ERR_INFO_VALUE;
@@ -51,9 +53,9 @@ static int count(MPI_Info info)         /* -1 with an exception */
 
 static PyObject *key_at(MPI_Info info, int n)
 {
-    char key[MPI_MAX_INFO_KEY + 1] = ""; int rc;
-    if (mpi_state != RUNNING && (n < 0 || n >= count(info))) return finish(NULL, MPI_ERR_ARG);
-    OF_INFO(rc, MPI_Info_get_nthkey, NULL, NULL, info, n, key);
+    char key[MPI_MAX_INFO_KEY + 1] = ""; int rc = allow(OP_MPI_Info_get_nthkey, info, NULL, NULL);
+    if (!rc && mpi_state != RUNNING && (n < 0 || n >= count(info))) rc = MPI_ERR_ARG;
+    if (!rc) ANYTIME(rc, MPI_Info_get_nthkey, info, n, key);
     return rc ? finish(NULL, rc) : PyUnicode_DecodeUTF8(key, (Py_ssize_t)strlen(key), "replace");
 }
 

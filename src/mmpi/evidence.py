@@ -7,6 +7,7 @@ import os
 import re
 import stat
 import time
+from collections.abc import Iterator
 from typing import NamedTuple
 
 
@@ -60,9 +61,7 @@ def launcher_evidence() -> Launcher | None:
 
 def _parent_launcher() -> str | None:
     """The launcher above us: a path, a bare name where another user's, "" if our parent cannot be seen, else None."""
-    pid = os.getppid()
-    for _ in range(8):
-        executable = _executable(pid)
+    for pid, executable in _ancestors():
         if not executable:
             return "" if pid == os.getppid() else None
         name = os.path.basename(executable)
@@ -70,22 +69,28 @@ def _parent_launcher() -> str | None:
             return executable
         if not _WRAPPERS.match(name):
             return None
-        pid = _parent(pid)
     return None
 
 
 def launchers_began() -> float:
     """When the first of the launchers above us was started, in seconds since 1970, to a tick of the kernel; 0.0 if none is seen."""
-    pid, first = os.getppid(), 0
-    for _ in range(8):
-        name = os.path.basename(_executable(pid))
+    first = 0
+    for pid, executable in _ancestors():
+        name = os.path.basename(executable)
         if launcher_family(name):
             first = pid
         elif first or not _WRAPPERS.match(name):
             break
-        pid = _parent(pid)
-    ticks = _field(first, 22) if first else 0
+    ticks = stat_field(first, 22) if first else 0
     return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) + ticks / os.sysconf("SC_CLK_TCK") if ticks else 0.0
+
+
+def _ancestors() -> Iterator[tuple[int, str]]:
+    """Our parent, its parent, and so on, as far as launchers may be: pids and executables."""
+    pid = os.getppid()
+    for _ in range(8):
+        yield pid, _executable(pid)
+        pid = stat_field(pid, 4)
 
 
 def _executable(pid: int) -> str:
@@ -100,12 +105,8 @@ def _executable(pid: int) -> str:
         return ""
 
 
-def _parent(pid: int) -> int:
-    return _field(pid, 4)
-
-
-def _field(pid: int, number: int) -> int:
-    """A number of /proc/PID/stat, counted from 1."""
+def stat_field(pid: int, number: int) -> int:
+    """A number of /proc/PID/stat, counted from 1; 0 if there is no such process."""
     try:  # the name, in parentheses, may hold anything
         with open(f"/proc/{pid}/stat") as file:
             return int(file.read().rpartition(")")[2].split()[number - 3])

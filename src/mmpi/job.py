@@ -7,6 +7,8 @@ import contextlib
 import os
 import time
 
+from .evidence import stat_field
+
 _PRIME = 4294967291  # the largest of 32 bits: whatever byte differs, the name does
 STARTING = 10.0  # seconds that a rank may need from making the folder to its file there
 
@@ -17,8 +19,13 @@ def job_name() -> str:
     if name:
         return name
     step = os.environ.get("SLURM_STEP_ID") and f"{os.environ.get('SLURM_JOB_ID')}.{os.environ['SLURM_STEP_ID']}"
-    what = os.environ.get("PMIX_NAMESPACE") or step or f"{os.uname().nodename} {os.getppid()} {_start_time(os.getppid())}"
-    return digits(what)
+    what = os.environ.get("PMIX_NAMESPACE") or step
+    return digits(what) if what else name_of_process(os.getppid())
+
+
+def name_of_process(pid: int) -> str:
+    """Eight hexadecimal digits for a process, which no later one of the same number has: by when it was started."""
+    return digits(f"{os.uname().nodename} {pid} {stat_field(pid, 22) or ''}")
 
 
 def digits(what: str) -> str:
@@ -59,12 +66,3 @@ def _sweep_folder(path: str) -> None:
             import shutil  # seldom needed, and dear at every start
 
             shutil.rmtree(path, ignore_errors=True)
-
-
-def _start_time(pid: int) -> str:
-    """When a process was started, in clock ticks since boot."""
-    try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rpartition(")")[2].split()[19]
-    except OSError:
-        return ""

@@ -158,7 +158,7 @@ def _job(path: str = "") -> str:
         return job.job_name()
     if launcher_evidence():
         return (owner(path, launchers_began() - _TICK) if world.was_spawned() else None) or job.job_name()
-    return job.digits(f"{os.uname().nodename} {os.getpid()} {job._start_time(os.getpid())}")
+    return job.name_of_process(os.getpid())
 
 
 def _program() -> str:
