@@ -152,6 +152,29 @@ def test_what_the_page_promises_besides():
     assert "rank 1" in failed.stderr and "KeyError: 'nobody catches it'" in failed.stderr
 
 
+def test_whose_variables_go_before():
+    code = "import mpi4py; print(mpi4py.rc.errors, mpi4py.rc.thread_level)"
+    env = {"MPI4PY_RC_ERRORS": "fatal", "MMPI_RC_ERRORS": "abort", "MPI4PY_RC_THREAD_LEVEL": "funneled"}
+    assert lines(job(1, code, env=env, options=["--as-mpi4py"])) == ["abort funneled"]
+
+
+def test_options_of_executors():
+    """Those of mpi4py's are taken, and its variables read."""
+    code = """
+    from mpi4py.futures import MPIPoolExecutor
+    with MPIPoolExecutor(use_pkl5=True, backoff=0.1) as executor:
+        print(executor.num_workers, executor.submit(sum, (1, 2)).result())
+    """
+    assert lines(run(sys.executable, "-m", "mmpi.compat", "-c", textwrap.dedent(code), env={"MPI4PY_FUTURES_MAX_WORKERS": "2"})) == ["2 3"]
+
+
+def test_plugins_of_others_for_pytest(tmp_path):
+    """Without ours, all ranks run all tests, as they would under plain mpiexec."""
+    (tmp_path / "test_sum.py").write_text("from mpi4py import MPI\ndef test_sum():\n    assert MPI.COMM_WORLD.allreduce(1) == 2\n")
+    words = ["-m", "mmpi", "run", "--as-mpi4py", "-n", "2", "-m", "pytest", "-p", "no:mmpi", "-p", "no:cacheprovider", "-q", str(tmp_path)]
+    assert sum("1 passed" in line for line in lines(run(sys.executable, *words))) == 2
+
+
 def test_nowhere_else():
     """The real mpi4py is what it is, and the alias does not come between a program and one that it has imported."""
     need("mpi4py")

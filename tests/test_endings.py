@@ -311,6 +311,17 @@ def test_worlds_of_one_by_wish(tmp_path):
     assert result.stdout.count("(0, 1)") == 2, result.stderr
 
 
+def test_a_launcher_that_does_not_fit_under_the_name_of_mpi4py(tmp_path):
+    """Where mpi4py would say nothing of it; else it is an error, as ever."""
+    code = "import mmpi.compat; mmpi.compat.install(); from mpi4py import MPI; print(MPI.COMM_WORLD.size)"
+    for word, count in ("0", 2), ("OFF", 2), ("yes", 0):
+        result = fake(tmp_path, "slurmstepd", 2, code, {"MPI4PY_CHECK_MPIEXEC": word})
+        assert result.stdout.count("1\n") == count and ("LaunchMismatch" in result.stderr) == (not count), result.stdout + result.stderr
+    for launcher, library in mismatched(mpis()):
+        env = AS_ROOT | {"MMPI_LIBMPI": str(library), "OMPI_MCA_rmaps_base_oversubscribe": "1", "MPI4PY_CHECK_MPIEXEC": "no"}
+        assert lines(run(str(launcher), "-n", "2", sys.executable, "-c", code, env=env)) == ["1", "1"]
+
+
 def test_a_mismatch_can_be_caught(tmp_path):
     code = "import mmpi\ntry:\n    mmpi.init()\nexcept mmpi.LaunchMismatch as error:\n    print(str(error).splitlines()[0])"
     result = fake(tmp_path, "palsd", 2, code, {})

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Extensions in Cython and Fortran, and parallel h5py: compiled against mmpi, or against mpi4py and run by `--as-mpi4py`."""
+"""Extensions in Cython, by SWIG and in Fortran, and parallel h5py: compiled against mmpi, or against mpi4py and run by `--as-mpi4py`."""
 
 import os
 import shutil
@@ -74,6 +74,43 @@ for wrong in (1, MPI.INT):
 assert MPI.__name__ == "mmpi.MPI"
 print("well")
 """
+SWIG = """
+%module ext
+%header %{ #include <mpi.h> %}
+%include "mpi4py/mpi4py.i"
+%mpi4py_typemap(Comm, MPI_Comm);
+%mpi4py_typemap(Datatype, MPI_Datatype);
+%mpi4py_typemap(Status, MPI_Status);
+%inline %{
+MPI_Comm twin(MPI_Comm comm) { MPI_Comm made = MPI_COMM_NULL; if (comm != MPI_COMM_NULL) MPI_Comm_dup(comm, &made); return made; }
+int part(MPI_Comm comm, int color, MPI_Comm *OUTPUT) { return MPI_Comm_split(comm, color, 0, OUTPUT); }
+void away(MPI_Comm *comm) { MPI_Comm_free(comm); }
+void retag(MPI_Status *status, int tag) { status->MPI_TAG = tag; }
+int size(MPI_Datatype type) { int n = -1; MPI_Type_size(type, &n); return n; }
+%}
+"""
+USE_SWIG = """
+import ext
+from mpi4py import MPI
+world = MPI.COMM_WORLD
+twin = ext.twin(world)
+assert type(twin) is MPI.Intracomm and twin != world and twin.allreduce(1) == world.size
+error, half = ext.part(world, world.rank)
+assert error == 0 and half.size == 1
+for comm in twin, half:
+    ext.away(comm)
+    assert comm == MPI.COMM_NULL
+assert ext.twin(MPI.COMM_NULL) == MPI.COMM_NULL
+status = MPI.Status()
+ext.retag(status, 7)
+assert status.tag == 7 and ext.size(MPI.DOUBLE) == 8
+for wrong in (None, 1, MPI.INT):
+    try: ext.twin(wrong)
+    except TypeError: pass
+    else: raise AssertionError
+assert MPI.__name__ == "mmpi.MPI"
+print("well")
+"""
 FORTRAN = """
 subroutine total(comm, value, answer)
   use mpi
@@ -141,6 +178,17 @@ def test_cython(source, package, tmp_path):
     options = ["--as-mpi4py"] if package == "mpi4py" else []
     ended = job(2, USE.format(package=package), env={"PYTHONPATH": str(tmp_path)}, options=options)
     assert lines(ended) == ["well", "well"] and not ended.stderr
+
+
+@pytest.mark.parametrize(("language", "options"), [("c", []), ("c++", ["-c++"])], ids=["c", "c++"])
+def test_swig(language, options, tmp_path):
+    """By the typemaps that mpi4py has under this name."""
+    swig, _ = need("swig"), need({"c": "gcc", "c++": "g++"}[language])
+    (tmp_path / "ext.i").write_text(SWIG)
+    call(swig, "-Wall", "-python", *options, f"-I{mmpi.get_include()}", "-o", "wrapped.c", "ext.i", folder=tmp_path)
+    words = ["-shared", "-fPIC", f"-I{sysconfig.get_path('include')}", f"-I{mmpi.get_include()}", "-x", language, "wrapped.c"]
+    call(mpicc(), *words, "-x", "none", "-lstdc++", "-o", "_ext.so", folder=tmp_path)
+    assert lines(job(2, USE_SWIG, env={"PYTHONPATH": str(tmp_path)}, options=["--as-mpi4py"])) == ["well", "well"]
 
 
 @pytest.mark.parametrize(

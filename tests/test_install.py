@@ -110,7 +110,7 @@ def test_tag(wheel):
 
 
 def test_files(wheel):
-    """The package, the compiled modules, our headers, the metadata; nothing stray."""
+    """The package, a stub beside each module, the compiled modules, our headers, the metadata; nothing stray."""
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
     sources = {f"mmpi/{path.relative_to(ROOT / 'src/mmpi')}" for path in (ROOT / "src/mmpi").rglob("*")
@@ -118,7 +118,8 @@ def test_files(wheel):
     headers = {f"mmpi/include/{path.name}" for path in (ROOT / "src/core/abi").glob("*.h")}
     compiled = {f"mmpi/_core_{family}.abi3.so" for family in FAMILIES} | {"mmpi/_load.abi3.so", "mmpi/_merge.abi3.so", "mmpi/_trace.abi3.so"}
     compiled |= {"mmpi/libmmpi_interposer.so"}
-    assert names == sources | headers | compiled
+    stubs = {f"{name.partition('.')[0]}.pyi" for name in sources | compiled if name.endswith((".py", ".so"))}
+    assert names == sources | headers | compiled | stubs
 
 
 def test_the_interposer_needs_nothing(wheel, tmp_path):

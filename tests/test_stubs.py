@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The stub of mmpi.MPI: up to date, complete, true, and of use to type checkers."""
+"""The stub of mmpi.MPI: up to date, complete, true, and of use to type checkers; those of other modules hide nothing from them."""
 
 import ast
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+import mmpi
 from jobs import run, serial
 from requirements import MPI_FILES, need
 
@@ -150,8 +152,8 @@ def mypy(tmp_path_factory):
     need("mypy")
     folder = tmp_path_factory.mktemp("mypy")
 
-    def call(module, *arguments):
-        environment = os.environ | {"MYPY_CACHE_DIR": str(folder / "cache"), "MMPI_RC_INITIALIZE": "0"}
+    def call(module, *arguments, path=""):
+        environment = os.environ | {"MYPY_CACHE_DIR": str(folder / "cache"), "MMPI_RC_INITIALIZE": "0", "MYPYPATH": str(path)}
         command = [sys.executable, "-m", module, *arguments]
         return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
 
@@ -175,3 +177,42 @@ def test_stubtest_finds_nothing(mypy, tmp_path):
     allowed.write_text("".join(f"{name}  # {reason}\n" for name, reason in NOT_TESTABLE.items()))
     result = mypy("mypy.stubtest", "mmpi.MPI", "--allowlist", str(allowed), "--ignore-unused-allowlist")
     assert result.returncode == 0, result.stdout + result.stderr
+
+
+def questions(package, sources):
+    """A program that asks a checker for the type of all that has a name in modules of Python, but private ones at their top level."""
+    asked = []
+    for path in sorted(sources.rglob("*.py")):
+        if path.with_suffix(".pyi").exists():
+            continue
+        module = ".".join([package, *path.relative_to(sources).with_suffix("").parts]).removesuffix(".__init__")
+        asked.append(f"import {module}")
+        for node in ast.parse(path.read_text()).body:
+            places = [node.name] if isinstance(node, ast.FunctionDef | ast.ClassDef) else []
+            if isinstance(node, ast.Assign | ast.AnnAssign):
+                places = [target.id for target in getattr(node, "targets", [getattr(node, "target", None)]) if isinstance(target, ast.Name)]
+            asked += [f"reveal_type({module}.{name})" for name in places if not name.startswith("_")]
+            if isinstance(node, ast.ClassDef):
+                members = {part.attr for part in ast.walk(node) if isinstance(part, ast.Attribute) and ast.unparse(part.value) == "self"}
+                members |= {part.name for part in node.body if isinstance(part, ast.FunctionDef)}
+                asked += [f"def _(it: {module}.{node.name}): reveal_type(it.{name})" for name in sorted(members) if not name.startswith("__")]
+    return "\n".join(asked) + "\n"
+
+
+@pytest.mark.slow
+def test_stubs_hide_no_types(mypy, tmp_path):
+    """With the stubs that the build makes, and without them, checkers see the same."""
+    program = tmp_path / "program.py"
+    program.write_text(questions("mmpi", ROOT / "src/mmpi"))
+    seen = []
+    for kind in "with", "without":
+        package = tmp_path / kind / "mmpi"
+        shutil.copytree(Path(mmpi.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__", "*.so"))
+        for stub in package.rglob("*.pyi") if kind == "without" else []:
+            if not (ROOT / "src/mmpi" / stub.relative_to(package)).exists():
+                stub.unlink()
+        options = ["--python-version", "3.11", "--check-untyped-defs", "--follow-imports", "silent"]
+        result = mypy("mypy", *options, str(program), path=package.parent)
+        found = [line for line in result.stdout.splitlines() if line.startswith(f"{program}:")]
+        seen.append([line for line in found if "numpy._typing" not in line])  # unions of NumPy's, in any order
+    assert len(seen[0]) > 2000 and seen[0] == seen[1]

@@ -65,11 +65,13 @@ def settle(choice: Choice) -> Launcher | None:
             f"this process is no rank but a worker that {parent or 'a rank'} has started by multiprocessing: MPI cannot start here. "
             'What only ranks shall do belongs under `if __name__ == "__main__":`'
         )
-    if launcher and allowed_alone():
+    unfit = launcher is not None and (launcher.size or 1) > 1 and foreign(launcher, choice)
+    alone = allowed_alone() or (unfit and allowed_unfit())
+    if launcher and alone:
         launcher = None
-    elif launcher and (launcher.size or 1) > 1 and foreign(launcher, choice):
+    elif launcher and unfit:
         raise mismatch(launcher, choice)
-    if parent or allowed_alone():
+    if parent or alone:
         forget(launcher is not None)
     return launcher
 
@@ -77,6 +79,13 @@ def settle(choice: Choice) -> Launcher | None:
 def allowed_alone() -> bool:
     """Does the user want each process to be a world of its own?"""
     return os.environ.get("MMPI_ALLOW_SINGLETON", "0") not in ("", "0")
+
+
+def allowed_unfit() -> bool:
+    """Under mpi4py's name: is the launcher of another MPI let pass, as mpi4py does in silence where this variable says so?"""
+    compat = sys.modules.get("mmpi.compat")
+    word = os.environ.get("MPI4PY_CHECK_MPIEXEC", "yes").lower()
+    return bool(compat and compat.installed()) and word in ("false", "no", "off", "n", "0", "")
 
 
 def forget(launched: bool) -> None:
@@ -93,6 +102,8 @@ def foreign(launcher: Launcher, choice: Choice) -> bool:
 
 def refuse_false(launcher: Launcher | None, size: int) -> None:
     """After MPI has started: raise if the launcher started several processes, but we are alone."""
+    if allowed_unfit():
+        return
     if launcher and size == 1 < (launcher.size or 1):
         from . import library
 
