@@ -348,7 +348,7 @@ def test_hosts_need_a_printer(choice: Choice) -> None:
 
 
 def test_no_mpiexec(choice: Choice, tmp_path: Path) -> None:
-    alone = choice._replace(prefix=str(tmp_path))
+    alone = choice.replace(prefix=str(tmp_path))
     with pytest.raises(LaunchError, match="no mpiexec") as e:
         plans.find_mpiexec(alone, {"PATH": str(tmp_path)})
     assert e.value.status == 127

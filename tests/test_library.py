@@ -120,7 +120,7 @@ class World:
     def ask(self, function="locate", *below, before="", **env):
         """The Choice of library.<function>() in a new process."""
         code = "import json\nfrom mmpi import library\n"
-        code += before + f"\nfound = library.{function}()\nprint(json.dumps(found and found._asdict(), default=str))"
+        code += before + f"\nfound = library.{function}()\nprint(json.dumps(found and vars(found), default=str))"
         return SimpleNamespace(**json.loads(self.run(code, *below, **env).stdout))
 
     def refusal(self, function="locate", before="", **env):
@@ -778,7 +778,7 @@ def test_home_is_set_where_there_is_none(openmpi, monkeypatch):
 
 
 def test_defaults_of_a_system_library(openmpi):
-    system = openmpi._replace(path="/usr/lib/libmpi.so.40", prefix="/usr")
+    system = openmpi.replace(path="/usr/lib/libmpi.so.40", prefix="/usr")
     assert library.start_defaults(system).keys() <= {BTL, OSC}
 
 

@@ -816,7 +816,6 @@ int prepare_objects(MPI_Comm);          /* after MPI_Init: any communicator */
 void end_objects(void);                 /* before MPI_Finalize */
 int check_objects(Comm *, const char *method, int root);  /* can it do a collective of objects? An rc */
 int to_function(const Frame *, PyObject **op);      /* an operation, or any callable; NULL becomes MPI.SUM, borrowed */
-int prepare_reductions(void);
 extern PyMethodDef object_p2p_methods[], object_message_methods[], object_collective_methods[], object_reduction_methods[],
     object_scan_methods[], object_neighbor_methods[], object_functions[];
 

@@ -63,7 +63,8 @@ static void combine_terms(void *in, void *inout, int *count, MPI_Datatype *type)
     for (int i = 0; i < *count; i++) combine((Term *)in + i, (Term *)inout + i);
 }
 
-int prepare_reductions(void)
+/* by the first reduction, since MPICH's first datatype takes it as long as all the rest of our start */
+static int prepare_reductions(void)
 {
     int rc = 0;
     if (combine_all) return 0;
@@ -222,6 +223,7 @@ static PyObject *reduce(Comm *self, Frame *frame, Reduction *r)
 {
     int op = PyObject_TypeCheck(r->op, OpType) && !((Op *)r->op)->function ? number_of(((Op *)r->op)->handle) : OTHER;
     if (op == OTHER || self->context->remote_size >= 0) return reduce_objects(self, r, 0);
+    if (prepare_reductions()) return NULL;
     Buffer in;
     Term term = {.op = (uint8_t)op, .kind = OBJECT};
     if (is_native_array(frame, &r->object, op, &in)) {

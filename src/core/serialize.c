@@ -975,8 +975,8 @@ PyMethodDef serialize_functions[] = {ROW_(module, _pack, 0), ROW_(module, _unpac
 int prepare_serializer(PyObject *module)
 {
     BlockType = (PyTypeObject *)PyType_FromModuleAndSpec(module, &block_spec, NULL);
-    pickle_dumps = attribute("pickle", "dumps");
-    pickle_loads = attribute("pickle", "loads");
+    pickle_dumps = attribute("_pickle", "dumps");
+    pickle_loads = attribute("_pickle", "loads");
     pickler = attribute("mmpi.pickling", "pickle");
     name_dumps = PyUnicode_InternFromString("_dumps");
     name_loads = PyUnicode_InternFromString("_loads");

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 
 
@@ -15,8 +14,10 @@ def usable_cores() -> int:
 def job_cores() -> int:
     """The cores that the ranks on this host share: a launcher may pin each to a part of those that it has itself."""
     cores = os.sched_getaffinity(0)
-    with contextlib.suppress(OSError):  # the parent may be gone, or hidden
+    try:
         cores |= os.sched_getaffinity(os.getppid())
+    except OSError:  # the parent may be gone, or hidden
+        pass
     return _within_quota(len(cores))
 
 

@@ -6,10 +6,14 @@ The core asks here where speed does not matter, or where the answer is kept.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
 from functools import cache, lru_cache
-from typing import Any, NamedTuple
+
+from .record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
 core: Any = None  # set by `prepare`
 typedict: dict[str, Any] = {}  # live: who adds a code here, can use it
@@ -54,7 +58,7 @@ PAIRS = {"SHORT_INT": 4, "TWOINT": 4, "LONG_INT": 8, "FLOAT_INT": 4, "DOUBLE_INT
 WIDE = ("LOGICAL16", "INTEGER16", "REAL16", "COMPLEX32")
 
 
-class Code(NamedTuple):
+class Code(Record):
     """The codes of a datatype: one character, with the size, the one that `tocode` prefers."""
 
     char: str | None = None
@@ -123,14 +127,15 @@ def codes_of(datatype: Any) -> Code:
     if name in CHARACTERS:
         char = CHARACTERS[name]
         return Code(char, STRINGS[char], char)
-    found = re.fullmatch(r"(?:F90_)?([A-Z_]+?)(\d*)(_T)?", name)
-    kind = KINDS.get(found[1], "") if found else ""
-    if not found or not kind:
+    sized_name = name.removeprefix("F90_").removesuffix("_T")
+    base = sized_name.rstrip("0123456789")
+    kind = KINDS.get(base)
+    if not kind:
         return Code()
     size = datatype.size
     sized = BY_SIZE.get(f"{kind}{size}") or BY_SIZE.get(f"i{size}")
     text = f"{'i' if kind == 'b' and size > 1 else kind}{size}"
-    return Code(sized, text, text if found[2] or name == "C_BOOL" or name.startswith("F90_") else sized)
+    return Code(sized, text, text if sized_name != base or name == "C_BOOL" or name.startswith("F90_") else sized)
 
 
 def typechar(datatype: Any) -> str:

@@ -5,10 +5,14 @@ from __future__ import annotations
 
 import itertools
 import os
-import re
 import struct
-from collections.abc import Iterator
-from typing import BinaryIO, NamedTuple
+
+from .record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import BinaryIO
 
 
 class Unusable(Exception):
@@ -103,12 +107,13 @@ def _read_tags(elf: Elf, tags: Iterator[tuple[int, ...]], strings: bytes) -> Non
 def _read_symbols(elf: Elf, offsets: set[int]) -> None:
     """Which of _MARKS are defined here: a name that only stands in the string table may be undefined."""
     for name in _MARKS:
-        places = re.finditer(re.escape(name.encode()) + rb"\0", elf.strings)
-        if any(place.start() in offsets for place in places):
-            elf.defined.add(name)
+        place = -1
+        while (place := elf.strings.find(name.encode() + b"\0", place + 1)) >= 0:
+            if place in offsets:
+                elf.defined.add(name)
 
 
-class Library(NamedTuple):
+class Library(Record):
     """An MPI library as its file describes it."""
 
     path: str

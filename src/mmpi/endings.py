@@ -7,9 +7,9 @@ of them when the job has ended. Otherwise it says itself what it can.
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import sys
-import threading
 
 from . import rc
 from .errors import LaunchMismatch
@@ -114,6 +114,8 @@ def install_hooks() -> None:
     if _installed:
         return
     _installed = True
+    import threading  # dearer than importing mmpi shall be
+
     main_hook, thread_hook, unraisable_hook = sys.excepthook, threading.excepthook, sys.unraisablehook
 
     def in_main(kind: type[BaseException], value: BaseException, trace: TracebackType | None) -> None:
@@ -144,8 +146,6 @@ def install_hooks() -> None:
 def watch_fatal_signals() -> None:
     """Let a fatal signal (SIGSEGV, SIGABRT, ...) write where in Python it came."""
     global _crash
-    import faulthandler
-
     if faulthandler.is_enabled() or not ends():
         return
     more = {"c_stack": False} if sys.version_info >= (3, 14) else {}

@@ -4,14 +4,17 @@
 from __future__ import annotations
 
 import os
-import re
 import stat
 import time
-from collections.abc import Iterator
-from typing import NamedTuple
+
+from .record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
-class Launcher(NamedTuple):
+class Launcher(Record):
     """The MPI launcher that started this process."""
 
     executable: str
@@ -21,14 +24,14 @@ class Launcher(NamedTuple):
     size: int | None  # of the world that it announces
 
 
-_TELLTALES = re.compile(
-    r"(PMI_(FD|PORT|RANK|SIZE|HOSTNAME)|PMIX_(RANK|NAMESPACE|VERSION)|HYDI_CONTROL_FD|I_MPI_HYDRA_UUID|PRTE_LAUNCHED|OMPI_VERSION"
-    r"|OMPI_COMM_WORLD_(RANK|SIZE)|OPAL_PREFIX|MPI_LOCALRANKID|SLURM_STEP_(ID|NUM_TASKS)|FLUX_(TASK_RANK|JOB_SIZE)"
-    r"|PALS_(RANKID|SIZE))$"
+_TELLTALES = frozenset(
+    "PMI_FD PMI_PORT PMI_RANK PMI_SIZE PMI_HOSTNAME PMIX_RANK PMIX_NAMESPACE PMIX_VERSION HYDI_CONTROL_FD I_MPI_HYDRA_UUID PRTE_LAUNCHED"
+    " OMPI_VERSION OMPI_COMM_WORLD_RANK OMPI_COMM_WORLD_SIZE OPAL_PREFIX MPI_LOCALRANKID SLURM_STEP_ID SLURM_STEP_NUM_TASKS FLUX_TASK_RANK"
+    " FLUX_JOB_SIZE PALS_RANKID PALS_SIZE".split()
 )
 _FAMILIES = {"hydra": "mpich", "mpiexec": "mpich", "mpispawn": "mpich", "prte": "openmpi", "orte": "openmpi"}
 _SERVERS = ("slurmstepd", "flux-shell", "palsd", "mpirun", "jsmd")
-_WRAPPERS = re.compile(r"((ba|da|z|k)?sh|env|time|timeout|nice|numactl|taskset|strace|ltrace|gdb|perf|valgrind.*)$")
+_WRAPPERS = frozenset("sh bash dash zsh ksh env time timeout nice numactl taskset strace ltrace gdb perf".split())
 _SIZES = {
     "mpich": ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE"),
     "openmpi": ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE"),
@@ -40,13 +43,18 @@ def launcher_family(name: str) -> str | None:
     return next((family for start, family in _FAMILIES.items() if name.startswith(start)), None)
 
 
+def _is_wrapper(name: str) -> bool:
+    """Is this a shell or a tool that runs another program?"""
+    return name in _WRAPPERS or name.startswith("valgrind")
+
+
 def launcher_evidence() -> Launcher | None:
     """The launcher that started this process, or None.
 
     Its variables alone prove nothing, since a child that a rank starts inherits them: the parent must be a launcher
     (or a shell or a tool below one), or the launcher's socket be open here, or the parent be invisible.
     """
-    variables = {name: value for name, value in sorted(os.environ.items()) if _TELLTALES.match(name)}
+    variables = {name: os.environ[name] for name in sorted(_TELLTALES.intersection(os.environ))}
     executable = _parent_launcher()
     if executable is None and _socket_is_open():
         executable = ""
@@ -67,7 +75,7 @@ def _parent_launcher() -> str | None:
         name = os.path.basename(executable)
         if launcher_family(name) or name in _SERVERS:
             return executable
-        if not _WRAPPERS.match(name):
+        if not _is_wrapper(name):
             return None
     return None
 
@@ -79,7 +87,7 @@ def launchers_began() -> float:
         name = os.path.basename(executable)
         if launcher_family(name):
             first = pid
-        elif first or not _WRAPPERS.match(name):
+        elif first or not _is_wrapper(name):
             break
     ticks = stat_field(first, 22) if first else 0
     return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) + ticks / os.sysconf("SC_CLK_TCK") if ticks else 0.0
@@ -108,8 +116,8 @@ def _executable(pid: int) -> str:
 def stat_field(pid: int, number: int) -> int:
     """A number of /proc/PID/stat, counted from 1; 0 if there is no such process."""
     try:  # the name, in parentheses, may hold anything
-        with open(f"/proc/{pid}/stat") as file:
-            return int(file.read().rpartition(")")[2].split()[number - 3])
+        with open(f"/proc/{pid}/stat", "rb", 0) as file:
+            return int(file.read().rpartition(b")")[2].split()[number - 3])
     except (OSError, ValueError, IndexError):
         return 0
 

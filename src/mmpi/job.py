@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
 
@@ -36,8 +35,10 @@ def digits(what: str) -> str:
 def folder() -> str:
     """The job's folder, made if need be; "" where none can be made, and the record stays private."""
     path = os.environ.get("MMPI_JOB_DIR") or f"/dev/shm/mmpi-{os.getuid()}-{job_name()}"
-    with contextlib.suppress(FileExistsError, OSError):
+    try:
         os.mkdir(path, 0o700)
+    except OSError:  # as a rule another rank was faster
+        pass
     try:
         status = os.lstat(path)
     except OSError:
@@ -48,21 +49,25 @@ def folder() -> str:
 def sweep() -> None:
     """Remove what ranks left behind that were killed: folders of this user in which no process of a file lives."""
     prefix = f"mmpi-{os.getuid()}-"
-    with contextlib.suppress(OSError):
+    try:
         for entry in os.scandir("/dev/shm"):
             if entry.name.startswith(prefix) and entry.is_dir(follow_symlinks=False):
                 _sweep_folder(entry.path)
+    except OSError:
+        pass
 
 
 def _sweep_folder(path: str) -> None:
-    with contextlib.suppress(OSError):
+    try:
         names = os.listdir(path)
         if not names and time.time() - os.stat(path).st_mtime > STARTING:
             os.rmdir(path)
-        pids = {name.partition(".")[0] for name in names if name.endswith((".page", ".stack"))}
-        if "run" in names or not pids:  # `mmpi run` looks after its own; one without files may be starting
-            return
-        if not any(os.path.exists(f"/proc/{pid}") for pid in pids):
-            import shutil  # seldom needed, and dear at every start
+    except OSError:  # another rank sweeps, too
+        return
+    pids = {name.partition(".")[0] for name in names if name.endswith((".page", ".stack"))}
+    if "run" in names or not pids:  # `mmpi run` looks after its own; one without files may be starting
+        return
+    if not any(os.path.exists(f"/proc/{pid}") for pid in pids):
+        import shutil  # seldom needed, and dear at every start
 
-            shutil.rmtree(path, ignore_errors=True)
+        shutil.rmtree(path, ignore_errors=True)

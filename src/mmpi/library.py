@@ -8,23 +8,22 @@ Nothing here initializes MPI. The order of the choice is that of `_places`, and 
 
 from __future__ import annotations
 
-import contextlib
-import importlib
 import itertools
 import os
-import pwd
-import re
 import site
 import sys
 import threading
-from collections.abc import Iterator
-from types import ModuleType
-from typing import NamedTuple
 
 from .elf import Library, Unusable, examine, read_elf, same_library
 from .evidence import Launcher as Launcher
 from .evidence import launcher_evidence as launcher_evidence
 from .evidence import launcher_family
+from .record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import ModuleType
 
 # Never libmpi.so: that is a linker script in the wheels, and Intel's is a second copy of libmpi.so.12.
 NAMES = ("libmpi.so.12", "libmpich.so.12", "libmpi.so.40", "libmpi_abi.so.1", "libmpi_abi.so.0")
@@ -45,7 +44,7 @@ class LibraryError(ImportError):
         self.rejected = rejected
 
 
-class Choice(NamedTuple):  # no dataclass and no pathlib: every rank would import inspect, ast, urllib.parse and ipaddress
+class Choice(Record):
     """The MPI library that was chosen, and how."""
 
     path: str
@@ -60,7 +59,7 @@ class Choice(NamedTuple):  # no dataclass and no pathlib: every rank would impor
 # --- Where to look, in order ---------------------------------------------------------------------------------------
 
 
-class Wish(NamedTuple):
+class Wish(Record):
     """What MMPI_LIBMPI asks for: one of path, soname and kind."""
 
     text: str
@@ -69,7 +68,7 @@ class Wish(NamedTuple):
     kind: str | None = None
 
 
-class Place(NamedTuple):
+class Place(Record):
     """Folders to look into, and why."""
 
     reason: str
@@ -129,15 +128,14 @@ def _revealing_names(*paths: str) -> list[str]:
 
 
 def _loader_places() -> list[Place]:
-    listed = [folder for folder in re.split("[:;]", os.environ.get("LD_LIBRARY_PATH", "")) if folder]
+    listed = [folder for folder in os.environ.get("LD_LIBRARY_PATH", "").replace(";", ":").split(":") if folder]
     try:
         with open("/etc/ld.so.cache", "rb") as file:
             cache = file.read()
     except OSError:
         cache = b""
-    names = b"|".join(re.escape(name.encode()) for name in NAMES)
-    found = re.findall(rb"(/[^\0]*)/(?:" + names + rb")\0", cache)
-    cached = [os.fsdecode(os.path.realpath(folder)) for folder in found]
+    found = (os.path.split(path) for path in cache.split(b"\0") if path.startswith(b"/"))
+    cached = [os.path.realpath(os.fsdecode(folder)) for folder, name in found if os.fsdecode(name) in NAMES]
     usual = [path for folder in FOLDERS[:3] for path in (f"/usr/{folder}", f"/{folder}")]
     places = [Place(f"LD_LIBRARY_PATH: {':'.join(listed)}", listed)] if listed else []
     return [*places, Place("the loader's default folders", [*dict.fromkeys(cached), *usual])]
@@ -169,11 +167,11 @@ def _site_library() -> Library | None:
         elf = read_elf(core)
     except Unusable as why:
         raise LibraryError(f"{core} was built for this site, but {why}") from None
-    folders = [re.sub(r"\$(ORIGIN|{ORIGIN})", lambda _: here, folder) for folder in elf.runpath if folder]
+    folders = [folder.replace("$ORIGIN", here).replace("${ORIGIN}", here) for folder in elf.runpath if folder]
     folders += [folder for place in _loader_places() for folder in place.folders]
     for name, folder in itertools.product((name for name in elf.needed if "mpi" in name), folders):
         try:
-            return examine(os.path.join(folder, name))._replace(family="site")
+            return examine(os.path.join(folder, name)).replace(family="site")
         except Unusable:
             continue
     needed = ", ".join(elf.needed)
@@ -282,7 +280,7 @@ class Search:
             if other.maker == chosen.maker:
                 why = f"another library of the same MPI comes first: {os.path.basename(chosen.path)}"
             self.rejected[other.path] = why
-        return chosen._replace(rejected=tuple(self.rejected.items()))
+        return chosen.replace(rejected=tuple(self.rejected.items()))
 
     def failure(self) -> LibraryError:
         """The error that says where was looked."""
@@ -321,8 +319,8 @@ def _prefix(path: str) -> str | None:
     """The installation that a library belongs to: what holds its lib folder, by its own path or its target's."""
     prefixes = []
     for file in (path, os.path.realpath(path)):
-        found = re.fullmatch(r"(?s)(.*)/lib(?:32|64)?/.*", file)
-        prefixes += [found[1] or "/"] if found else []
+        end = max(file.rfind(folder) for folder in ("/lib/", "/lib32/", "/lib64/"))
+        prefixes += [file[:end] or "/"] if end >= 0 else []
     launchable = [prefix for prefix in prefixes if _files(os.path.join(prefix, "bin"), "mpiexec")]
     return next(iter(launchable + prefixes), None)
 
@@ -339,7 +337,7 @@ def _in_process(search: Search) -> Choice | None:
         library = examine(path)
         built_for = _site_library()
         if built_for and same_library(built_for.path, path):
-            library = library._replace(family="site")
+            library = library.replace(family="site")
         search.check(library)
     except Unusable as why:
         text = f"{path} is already in this process, and mmpi cannot use it: {why}"
@@ -385,7 +383,9 @@ def opener() -> ModuleType:
         system = "Linux with another C library"
     if system != "linux":
         raise LibraryError(f"mmpi runs on Linux with the GNU C library (glibc) only; this is {system}")
-    return importlib.import_module("mmpi._load")
+    from . import _load
+
+    return _load
 
 
 def select() -> Choice:
@@ -412,7 +412,7 @@ def _open_first(search: Search, choices: Iterator[Choice]) -> Choice:
                 raise search.failure() from None
         else:
             _set_for_start.update(before)
-            return search.rest(choice._replace(path=path), choices)
+            return search.rest(choice.replace(path=path), choices)
     raise search.failure()
 
 
@@ -431,8 +431,9 @@ def load() -> ModuleType:
         if core is None:
             choice = select()
             opener().withdraw()
-            core = importlib.import_module(f"mmpi._core_{choice.family}")
-            sys.modules["mmpi._core"] = core
+            name = f"mmpi._core_{choice.family}"
+            __import__(name)  # importlib's import takes longer than this
+            core = sys.modules["mmpi._core"] = sys.modules[name]
         return core
 
 
@@ -489,6 +490,8 @@ def _brings_ucx(choice: Choice) -> bool:
 
 
 def _home() -> str:
+    import pwd  # seldom needed
+
     try:
         return pwd.getpwuid(os.getuid()).pw_dir or "/"
     except KeyError:  # a container's nameless user; not a folder where others could leave settings
@@ -510,8 +513,11 @@ def _openmpi_configures(choice: Choice) -> set[str]:
         folder = "/etc/openmpi" if choice.prefix in ("/usr", "/") else os.path.join(choice.prefix, "etc")
         files.append(os.path.join(folder, "openmpi-mca-params.conf"))
     for path in files:
-        with contextlib.suppress(OSError), open(path, errors="replace") as file:
-            names.update(re.findall(r"^\s*(\w+)\s*=", file.read(), re.MULTILINE))
+        try:
+            with open(path, errors="replace") as file:
+                names.update(name.strip() for name, sign, _ in (line.partition("=") for line in file) if sign)
+        except OSError:
+            pass
     return names
 
 

@@ -5,19 +5,19 @@ from __future__ import annotations
 
 import _thread
 import atexit
+import faulthandler
 import os
 import sys
 
-from . import rc
+from . import endings, job, rc, world
 from .errors import MPIError
+from .waiting import Policy, policy
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # importing mmpi costs little; what init() needs is imported there
+if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import ModuleType
     from typing import Any, NoReturn
-
-    from .waiting import Policy
 
 _lock = _thread.allocate_lock()
 _called = False  # init() was called
@@ -75,9 +75,7 @@ def clean_env(environ: Mapping[str, str] | None = None) -> dict[str, str]:
 
     For programs that a rank starts: `subprocess.run(["mpiexec", "-n", "2", "./solver"], env=mmpi.clean_env())`.
     """
-    from .world import is_of_one_job
-
-    return {name: value for name, value in (os.environ if environ is None else environ).items() if not is_of_one_job(name)}
+    return {name: value for name, value in (os.environ if environ is None else environ).items() if not world.is_of_one_job(name)}
 
 
 def thread_level() -> str:
@@ -110,7 +108,7 @@ def _level(threads: bool | str | None) -> str:
 
 def start(level: str) -> int:
     """Initialize or join MPI, and prepare its end; return the thread level provided, as MPI's number."""
-    from . import endings, job, library, world
+    from . import library
 
     core = _core()
     endings.install_hooks()
@@ -133,9 +131,7 @@ def start(level: str) -> int:
 
 def _trace_folder() -> str | None:
     """Where MMPI_TRACE wants a trace; may raise if that cannot be. What a rank starts is no part of the job, nor of its trace."""
-    from .world import parent_rank
-
-    folder = None if parent_rank() else os.environ.get("MMPI_TRACE") or None
+    folder = None if world.parent_rank() else os.environ.get("MMPI_TRACE") or None
     if folder:
         from .trace import recording
 
@@ -151,8 +147,6 @@ def _begin_trace(core: Any, folder: str | None) -> None:
 
 def _tell_stacks(core: Any, page: str) -> None:
     """From now on a signal writes the Python stacks of all threads beside the page, also from within C, with or without the GIL."""
-    import faulthandler
-
     if not os.path.exists(page):
         return
     try:
@@ -164,8 +158,6 @@ def _tell_stacks(core: Any, page: str) -> None:
 
 def start_sessions(rank: int, size: int) -> None:
     """Prepare what a program needs that opens a session before or without `init()`, as one of `size` processes."""
-    from . import endings, job
-
     core = _core()
     endings.install_hooks()
     traced = _trace_folder()
@@ -177,8 +169,7 @@ def start_sessions(rank: int, size: int) -> None:
 
 def _settle_down(core: Any, size: int) -> None:
     """What follows the start of MPI, as one of `size` processes: how we wait, and how we end."""
-    from . import endings, library
-    from .waiting import policy
+    from . import library
 
     global _policy
     library.forget_start_defaults()
@@ -201,6 +192,4 @@ def apply_options() -> None:
     """Tell the core what `mmpi.rc` and the wait policy say; nothing before MPI was initialized."""
     core = sys.modules.get("mmpi._core")
     if core and _policy:
-        from . import endings
-
         core._set_policy(_policy.mode, _policy.typed, endings.ends(), rc.finalize is not False)

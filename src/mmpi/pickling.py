@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-import pickle as _pickle
+import _pickle  # what pickle takes its functions from; pickle itself imports re, which takes a rank longer than all else here
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ __all__ = ["Pickle", "pickle", "place", "serializer"]
 
 
 LEAST_BUFFER = 16384  # bytes; smaller buffers stay in the stream, as in the core
+HIGHEST_PROTOCOL = _pickle.dumps(None, -1)[1]
 
 
 def _parameters(dumps: Callable[..., Any]) -> tuple[bool, bool]:
@@ -51,7 +52,7 @@ class Pickle:
         self._loads: Callable[..., Any] = loads or _pickle.loads
         takes_protocol, takes_buffers = _parameters(self._dumps)
         if protocol is None and (self._dumps is _pickle.dumps or (takes_protocol and takes_buffers)):
-            protocol = _pickle.HIGHEST_PROTOCOL
+            protocol = HIGHEST_PROTOCOL
         self._protocol = protocol
         self._source: Any = None  # what this stands for, where it was made of a module or another object
         self.THRESHOLD = threshold
@@ -61,7 +62,7 @@ class Pickle:
     def _choose(self) -> None:
         protocol = self._protocol
         if isinstance(protocol, int) and protocol < 0:
-            protocol = _pickle.HIGHEST_PROTOCOL
+            protocol = HIGHEST_PROTOCOL
         self._out_of_band = self._takes_buffers and isinstance(protocol, int) and protocol >= 5
 
     def dumps(self, obj: Any) -> bytes:
@@ -88,7 +89,7 @@ class Pickle:
             buffers.append(kind.frombuffer(memory, memory.readonly))
             return False
 
-        protocol = self._protocol if isinstance(self._protocol, int) and self._protocol >= 0 else _pickle.HIGHEST_PROTOCOL
+        protocol = self._protocol if isinstance(self._protocol, int) and self._protocol >= 0 else HIGHEST_PROTOCOL
         return self._dumps(obj, max(protocol, 5), buffer_callback=stays), buffers
 
     def loads_oob(self, data: Any, buffers: Any) -> Any:
@@ -103,7 +104,7 @@ class Pickle:
     @PROTOCOL.setter
     def PROTOCOL(self, protocol: int | None) -> None:
         if protocol is None and self._dumps is _pickle.dumps:
-            protocol = _pickle.HIGHEST_PROTOCOL
+            protocol = HIGHEST_PROTOCOL
         self._protocol = protocol
         self._choose()
 

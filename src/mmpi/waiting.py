@@ -4,16 +4,16 @@
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
 
 from .cores import job_cores
+from .record import Record
 
 BLOCK, YIELD, IDLE = range(3)
 NAMES = ("block", "yield", "idle")
 _LOCAL_SIZES = ("MPI_LOCALNRANKS", "OMPI_COMM_WORLD_LOCAL_SIZE", "PALS_LOCAL_SIZE", "SLURM_NTASKS_PER_NODE", "MV2_COMM_WORLD_LOCAL_SIZE")
 
 
-class Policy(NamedTuple):
+class Policy(Record):
     """How to wait, whether typed collectives go by their nonblocking twins too, and why."""
 
     mode: int

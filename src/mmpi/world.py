@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 
 from .errors import LaunchMismatch, MPIError
@@ -15,19 +14,20 @@ if TYPE_CHECKING:
     from .library import Choice
 
 RANK = "MMPI_RANK"  # set when MPI starts: "<pid> <rank>", so that programs which this rank starts know whose children they are
-_OF_ONE_JOB = (
-    r"PMI_|PMIX_(?!MCA_)|HYDI_|HYDRA_PROXY|MPI_LOCAL(N?RANKS|RANKID)|MPI_APPNUM|MPI_UNIVERSE_SIZE|I_MPI_HYDRA_|I_MPI_INFO_|"
-    r"OMPI_(COMM_WORLD|UNIVERSE_SIZE|APP_CTX|FIRST_RANKS|NUM_APP|FILE_LOCATION|ARGV|COMMAND|MCA_ess|MCA_orte|MCA_initial_wdir)|"
-    r"OMPI_VERSION|OMPI_MCA_(pmix|num_procs)|PRTE_LAUNCHED|ORTE_|OPAL_PREFIX|PRTE_PREFIX|"
-    r"MMPI_(JOB|JOB_DIR|REPORT|RANK|TRACE)$"
-)
+_OF_ONE_JOB = frozenset(("MMPI_JOB", "MMPI_JOB_DIR", "MMPI_REPORT", RANK, "MMPI_TRACE"))
+_STARTS_OF_ONE_JOB = (
+    "PMI_", "PMIX_", "HYDI_", "HYDRA_PROXY", "MPI_LOCALRANKS", "MPI_LOCALNRANKS", "MPI_LOCALRANKID", "MPI_APPNUM", "MPI_UNIVERSE_SIZE",
+    "I_MPI_HYDRA_", "I_MPI_INFO_", "OMPI_COMM_WORLD", "OMPI_UNIVERSE_SIZE", "OMPI_APP_CTX", "OMPI_FIRST_RANKS", "OMPI_NUM_APP",
+    "OMPI_FILE_LOCATION", "OMPI_ARGV", "OMPI_COMMAND", "OMPI_MCA_ess", "OMPI_MCA_orte", "OMPI_MCA_initial_wdir", "OMPI_VERSION",
+    "OMPI_MCA_pmix", "OMPI_MCA_num_procs", "PRTE_LAUNCHED", "ORTE_", "OPAL_PREFIX", "PRTE_PREFIX",
+)  # fmt: skip
 RANKS = ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK")
 MAKERS = {"mpich": "MPICH", "impi": "Intel MPI", "openmpi": "Open MPI"}
 
 
 def is_of_one_job(name: str) -> bool:
     """Is a variable set by a launcher for one rank, or by us for one job? What a rank starts must not inherit it, and take it for its own."""
-    return re.match(_OF_ONE_JOB, name) is not None
+    return name in _OF_ONE_JOB or (name.startswith(_STARTS_OF_ONE_JOB) and not name.startswith("PMIX_MCA_"))
 
 
 def parent_rank() -> str | None:
