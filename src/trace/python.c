@@ -24,10 +24,15 @@ static size_t nsites, room;
 static int last_site;
 static char own_folder[4096];
 
+static inline size_t first_place(PyObject *code, int at)       /* quick, for each call waits for it */
+{
+    const size_t i = ((uintptr_t)code >> 4) + (size_t)at * 37;
+    return i ^ i >> 11;
+}
+
 static size_t place_of(const Site *table, size_t size, PyObject *code, int at)
 {
-    size_t i = ((uintptr_t)code >> 4) + (size_t)at * 37;        /* quick, for each call waits for it */
-    for (i ^= i >> 11;; i++) {
+    for (size_t i = first_place(code, at);; i++) {
         const Site *s = &table[i & (size - 1)];
         if (!s->code || (s->code == code && s->at == at)) return i & (size - 1);
     }
@@ -82,9 +87,12 @@ static Site *entry_of(PyObject *code, int at)   /* a new one if need be; NULL wi
     return s;
 }
 
-/* The site of an instruction that this recording has not met yet: that of its line, since the condition of a loop, say, is compiled twice. */
-static RARE const Site *new_site(PyFrameObject *frame, PyObject *code)
+/* The site of an instruction that is not at its first place, or that this recording has not met yet. Then it is that of its line,
+ * since the condition of a loop, say, is compiled twice. */
+static RARE const Site *find_or_add(PyFrameObject *frame, PyObject *code)
 {
+    const Site *found = room && PyFrame_GetLasti ? &sites[place_of(sites, room, code, PyFrame_GetLasti(frame))] : NULL;
+    if (found && found->code && found->session == session) return found;
     Site *line = entry_of(code, -PyFrame_GetLineNumber(frame));
     if (line && line->session != session) describe_line(line);
     if (!line || !PyFrame_GetLasti) return line;
@@ -97,25 +105,34 @@ static RARE const Site *new_site(PyFrameObject *frame, PyObject *code)
 static inline const Site *site_of(PyFrameObject *frame)
 {
     PyObject *code = (PyObject *)PyFrame_GetCode(frame);
-    const Site *s = room && PyFrame_GetLasti ? &sites[place_of(sites, room, code, PyFrame_GetLasti(frame))] : NULL;
-    if (!s || !s->code || s->session != session) s = new_site(frame, code);
+    const int at = room && PyFrame_GetLasti ? PyFrame_GetLasti(frame) : -1;
+    const Site *s = at < 0 ? NULL : &sites[first_place(code, at) & (room - 1)];
+    if (!s || s->code != code || s->at != at || s->session != session) s = find_or_add(frame, code);
     Py_DECREF(code);
     return s;
 }
 
-/* the number of the place of this call, or, where mmpi itself calls, of the place that called that */
-static int find_site(void)
+/* where mmpi itself calls, the place that called that */
+static RARE int outer_site(PyFrameObject *frame)
 {
-    PyFrameObject *frame = (PyFrameObject *)PyEval_GetFrame(), *outer = NULL;
-    const Site *s = frame ? site_of(frame) : NULL;
-    while (s && s->id == INNER && PyFrame_GetBack) {
+    PyFrameObject *outer = NULL;
+    const Site *s;
+    do {
         frame = PyFrame_GetBack(frame);
         Py_XDECREF((PyObject *)outer);
         outer = frame;
         s = frame ? site_of(frame) : NULL;
-    }
+    } while (s && s->id == INNER);
     Py_XDECREF((PyObject *)outer);
-    return s && s->id > 0 ? s->id : 0;
+    return s ? s->id : 0;
+}
+
+/* the number of the place of this call; 0: not known */
+static inline int find_site(void)
+{
+    PyFrameObject *frame = (PyFrameObject *)PyEval_GetFrame();
+    const Site *s = frame ? site_of(frame) : NULL;
+    return !s ? 0 : s->id != INNER ? s->id : PyFrame_GetBack ? outer_site(frame) : 0;
 }
 
 /* --- what the core tells ---------------------------------------------------------------------------------- */
@@ -160,12 +177,12 @@ static uint64_t on_enter(const Call *call, const Known *known, int how)
     int operation = call->operation + 1, both = call->got_source != NONE, peer = call->peer == NONE ? call->root : call->peer;
     if (operation >= FIRST_USER) return 0;
     if (told[operation] != session) { told[operation] = session; mmpi_trace_operation(operation, recorder.names[operation - 1]); }
-    const TraceCall c = {
+    TraceCall c = {
         .operation = operation, .site = find_site(), .comm = known ? comm_of(known) : 0, .peer = peer_of(peer), .bytes = call->bytes,
         .tag = call->collective ? (int)(uint32_t)call->collective : tag_of(call->tag),
         .flags = wildcards(call->peer, call->tag) | (how & MADE_TYPE ? RECORD_DERIVED : 0) | (how & MADE_COPY ? RECORD_COPIED : 0),
-        .waits = call->requests > 0, .both = both, .from = both ? peer_of(call->got_source) : TRACE_NO_PEER, .from_tag = both ? tag_of(call->got_tag) : -1,
-        .from_flags = both ? wildcards(call->got_source, call->got_tag) : 0};
+        .waits = call->requests > 0, .both = both};
+    if (both) { c.from = peer_of(call->got_source); c.from_tag = tag_of(call->got_tag); c.from_flags = wildcards(call->got_source, call->got_tag); }
     return mmpi_trace_enter(&c);
 }
 

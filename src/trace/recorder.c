@@ -19,28 +19,30 @@
 #define RARE __attribute__((noinline, cold))    /* so that it does not make the way of each call longer */
 #define LOW(n) ((UINT64_C(1) << (n)) - 1)
 #define EACH_STREAM(s) for (Stream *s = __atomic_load_n(&streams, __ATOMIC_ACQUIRE); s; s = s->older)
-enum { DEPTH = 64, CACHE = 8, STRINGS = 1 << 16, COMMS = 1 << 16, USER = FIRST_EXTENSION - FIRST_USER, TEXT = 240 };
+enum { DEPTH = 64, CACHE = 8, STRINGS = 1 << 16, COMMS = 1 << 16, USER = FIRST_EXTENSION - FIRST_USER, TEXT = 240, LINE = 64 };
 
-typedef struct { uint64_t index; int operation, waits, both, from, from_tag; unsigned from_flags; } Open;
+typedef struct { uint64_t number; Record *record; int operation, waits, both, from, from_tag; unsigned from_flags; } Open;    /* both: else the last three are not set */
 
 typedef struct Stream {
+    Record *at, *end;                   /* the place of the next record, and the end of its segment; what each call looks at comes first, in one line of the cache */
+    uint64_t next;                      /* the number of the next record */
+    volatile int live;                  /* the session, until the stream is closed; then -1 */
+    int depth, is_packed, ring;
+    Open open[DEPTH];
     struct Stream *older;
     StreamHead *head;                   /* mapped, with all the file may hold; blocks come a segment at a time */
     Record *records;
-    uint64_t next, stop;                /* index of the next record, and of the end of its segment */
     uint64_t ready, wanted;             /* segments that have their blocks, and that should */
     uint64_t places;                    /* segments that fit into the file */
-    uint64_t poll;                      /* index of polls in vain, to which another may be added; 0: none */
+    uint64_t poll;                      /* number of polls in vain, to which another may be added; 0: none */
     uint64_t packed_at, packed_for;     /* when pickling for the next call began, and how long it took */
     int64_t packed;
-    int session, number, file, ring, full, depth, is_packed;
-    volatile int closed;
+    int session, number, file, full;
     pthread_mutex_t preparing;
     struct { uint64_t id; int number; } comms[CACHE];
-    Open open[DEPTH];
 } Stream;
 
-static volatile int on, session;        /* session: of the recording under way, 0: none */
+static volatile int on, session;        /* session: of the recording under way, 0: none; on: the same while it records, 0 while it pauses */
 static int sessions, threads, definitions = -1;
 static Stream *streams;
 static TraceOptions options;
@@ -371,8 +373,8 @@ static void *help(void *unused)
         if (error && error != ETIMEDOUT) continue;
         EACH_STREAM(s) {
             pthread_mutex_lock(&s->preparing);
-            if (!s->closed && s->wanted) prepare(s, s->wanted - 1);
-            if (!s->closed && error) s->head->latest = clocks();
+            if (s->live > 0 && s->wanted) prepare(s, s->wanted - 1);
+            if (s->live > 0 && error) s->head->latest = clocks();
             pthread_mutex_unlock(&s->preparing);
         }
     }
@@ -402,14 +404,15 @@ static void say_full(int error)
 
 static int begin_segment(Stream *s, uint64_t k)
 {
-    int error = s->closed ? EBADF : s->full ? s->full : prepare(s, k);
+    int error = s->live < 0 ? EBADF : s->full ? s->full : prepare(s, k);
     if (error) return error;
     SegmentHead *head = (SegmentHead *)segment_at(s, k);
     head->clock = s->head->latest = clocks();
     head->number = k;
     s->head->segments = k + 1;
-    s->next = k * SEGMENT_RECORDS + 1;
-    s->stop = (k + 1) * SEGMENT_RECORDS;
+    s->at = segment_at(s, k) + 1;
+    s->end = segment_at(s, k) + SEGMENT_RECORDS;
+    s->next = (uint64_t)s->number << 48 | (k * SEGMENT_RECORDS + 1);
     s->poll = 0;
     s->wanted = k + 2;
     return 0;
@@ -419,7 +422,7 @@ static int begin_segment(Stream *s, uint64_t k)
 static RARE int turn(Stream *s)
 {
     pthread_mutex_lock(&s->preparing);
-    int error = begin_segment(s, s->stop / SEGMENT_RECORDS), first = error && !s->full;
+    int error = begin_segment(s, s->head->segments), first = error && !s->full;
     if (error && error != EBADF) { s->full = error; s->head->dropped++; }
     pthread_mutex_unlock(&s->preparing);
     if (!error) sem_post(&work);
@@ -433,11 +436,11 @@ static RARE int turn(Stream *s)
 static void close_stream(Stream *s)
 {
     pthread_mutex_lock(&s->preparing);
-    if (!s->closed) {
+    if (s->live > 0) {
         s->head->latest = clocks();
         uint64_t used = s->head->segments < s->places ? s->head->segments : s->places;
         __atomic_add_fetch(&budget, (int64_t)((s->ready < s->places ? s->ready : s->places) - used), __ATOMIC_RELAXED);
-        s->closed = 1;
+        s->live = -1;
         s->head->finished = !ftruncate(s->file, (off_t)(STREAM_HEAD + used * SEGMENT));
         close(s->file);
     }
@@ -515,44 +518,49 @@ static int map_stream(Stream *s)
 /* The stream of this thread, which has none in this session yet. Without a file, it is one that is closed. */
 static RARE Stream *new_stream(void)
 {
-    Stream *s = calloc(1, sizeof *s), *old = pthread_getspecific(key);
-    if (!s) return NULL;
+    Stream *s, *old = pthread_getspecific(key);
+    void *memory;
+    if (posix_memalign(&memory, LINE, sizeof *s)) return NULL;
+    s = memset(memory, 0, sizeof *s);
     if (old) let_go(old);
     pthread_mutex_init(&s->preparing, NULL);
     pthread_mutex_lock(&lock);
     s->session = session;
-    s->closed = 1;
+    s->live = -1;
     s->number = threads++;
     s->ring = options.ring;
     s->places = places_for(!streams);
     if (session && s->number < 1 << 16 && (s->file = open_file()) >= 0) {
         int error = map_stream(s);
         if (error) close(s->file);
-        else { s->closed = 0; describe_stream(s); }
+        else { s->live = session; describe_stream(s); }
     }
     s->older = streams;
-    if (!s->closed) __atomic_store_n(&streams, s, __ATOMIC_RELEASE);
+    if (s->live > 0) __atomic_store_n(&streams, s, __ATOMIC_RELEASE);
     pthread_mutex_unlock(&lock);
     mine = s;
-    if (!s->closed) pthread_setspecific(key, s);
+    if (s->live > 0) pthread_setspecific(key, s);
     return s;
 }
 
-static inline Stream *stream(void)
+static RARE Stream *other_stream(void)
 {
     Stream *s = mine;
-    if (!on) return NULL;
-    if (!s || s->session != session) s = new_stream();
-    return s && !s->closed ? s : NULL;
+    if (on && (!s || s->session != session)) s = new_stream();
+    return on && s && s->live > 0 ? s : NULL;
+}
+
+static inline Stream *stream(void)      /* of this thread; NULL: it does not record */
+{
+    Stream *s = mine;
+    return s && s->live == on ? s : other_stream();
 }
 
 static Stream *stream_of(uint64_t number)       /* of this thread, if it has made this record */
 {
     Stream *s = mine;
-    return s && number && !s->closed && (uint64_t)s->number == number >> 48 ? s : NULL;
+    return s && number && s->live > 0 && (uint64_t)s->number == number >> 48 ? s : NULL;
 }
-
-static uint64_t number_of(const Stream *s, uint64_t index) { return (uint64_t)s->number << 48 | index; }
 
 /* NULL: a ring has overwritten it, or is about to */
 static Record *record_at(const Stream *s, uint64_t number)
@@ -566,18 +574,19 @@ static Record *record_at(const Stream *s, uint64_t number)
 
 static inline Record *place(Stream *s)          /* NULL: no room */
 {
-    if (s->next == s->stop && turn(s)) return NULL;
-    uint64_t index = s->next;
-    return segment_at(s, index / SEGMENT_RECORDS) + index % SEGMENT_RECORDS;
+    return s->at == s->end && turn(s) ? NULL : s->at;
 }
 
-static inline void write_record(Stream *s, Record *r, uint64_t start, uint64_t lasts, uint64_t moves, uint64_t what)
+/* Its number; start 0 is now. The counter is read as late as can be, also at the end of a call: meanwhile a processor does little else, and what follows waits. */
+static inline uint64_t write_record(Stream *s, Record *r, uint64_t start, uint64_t lasts, uint64_t moves, uint64_t what)
 {
-    r->start = start;
+    uint64_t number = s->next++;
+    s->at = r + 1;
     r->lasts = lasts;
     r->moves = moves;
+    r->start = start ? start : ticks();
     __atomic_store_n(&r->what, what, __ATOMIC_RELEASE);
-    s->next++;
+    return number;
 }
 
 static inline uint64_t peer_bits(int peer) { return (uint64_t)(uint32_t)(peer + 2) << 40; }
@@ -595,11 +604,10 @@ static void set_flags(Record *r, unsigned flags) { if (r) r->moves |= (uint64_t)
 static uint64_t extend(Stream *s, uint64_t number, int kind, uint64_t lasts, uint64_t moves, int tag, int site)
 {
     Record *r = place(s);
-    uint64_t index = s->next;
     if (!r) return 0;
-    write_record(s, r, number & LOW(48), lasts, moves, what_bits(kind, site, tag));
+    uint64_t more = write_record(s, r, number & LOW(48), lasts, moves, what_bits(kind, site, tag));
     set_flags(record_at(s, number), RECORD_EXTENDED);
-    return number_of(s, index);
+    return more;
 }
 
 static void nest(Stream *s, uint64_t number, const Record *call, int kind, uint64_t began, uint64_t lasts, int64_t bytes)
@@ -619,32 +627,41 @@ uint64_t mmpi_trace_enter(const TraceCall *c)
     Stream *s = stream();
     Record *r = s ? place(s) : NULL;
     if (!r) return 0;
-    uint64_t index = s->next, number = number_of(s, index);
-    if (s->depth < DEPTH) s->open[s->depth++] = (Open){index, c->operation, c->waits, c->both, c->from, c->from_tag, c->from_flags};
-    write_record(s, r, s->is_packed ? s->packed_at : ticks(), peer_bits(c->peer), moves_bits(c->bytes, c->comm, c->flags | RECORD_OPEN), what_bits(c->operation, c->site, c->tag));
+    if (s->depth < DEPTH) {
+        Open *open = &s->open[s->depth++];
+        open->number = s->next;
+        open->record = r;
+        open->operation = c->operation;
+        open->waits = c->waits;
+        open->both = c->both;
+        if (c->both) { open->from = c->from; open->from_tag = c->from_tag; open->from_flags = c->from_flags; }
+    }
+    uint64_t number = write_record(s, r, s->is_packed ? s->packed_at : 0, peer_bits(c->peer),
+                                   moves_bits(c->bytes, c->comm, c->flags | RECORD_OPEN), what_bits(c->operation, c->site, c->tag));
     if (s->is_packed || c->bytes >= (int64_t)LOW(40)) enter_more(s, number, r, c->bytes);
     return number;
 }
 
-/* Take it, and what was entered after it, from the open ones; what it was, or NULL. */
-static const Open *close_open(Stream *s, uint64_t index)
+/* Take it, and what was entered after it, from the open ones. An empty one if it is not there: calls were nested too deep. */
+static inline const Open *close_open(Stream *s, uint64_t number)
 {
+    static const Open unknown;
     int i = s->depth;
-    while (i > 0 && s->open[i - 1].index != index) i--;
-    if (!i) return NULL;
+    while (i > 0 && s->open[i - 1].number != number) i--;
+    if (!i) return &unknown;
     s->depth = i - 1;
     return &s->open[i - 1];
 }
 
 /* Another poll in vain at the same place adds to the record of those before. */
-static RARE int add_poll(Stream *s, Record *r, uint64_t index, uint64_t lasts)
+static int add_poll(Stream *s, Record *r, uint64_t number, uint64_t lasts)
 {
-    if (s->next != index + 1) return 0;
-    Record *before = s->poll && s->poll + 1 == index ? r - 1 : NULL;
+    if (s->next != number + 1) return 0;
+    Record *before = s->poll && s->poll + 1 == number ? r - 1 : NULL;
     if (!before || before->what != r->what || (before->moves ^ r->moves) >> 40 & LOW(16)) {
         r->moves = moves_bits(1, (int)(r->moves >> 40 & LOW(16)), (unsigned)(r->moves >> 56 & ~(unsigned)RECORD_OPEN) | RECORD_POLLS);
         r->lasts = (r->lasts & ~LOW(40)) | lasts;
-        s->poll = index;
+        s->poll = number;
         return 1;
     }
     uint64_t whole = r->start + lasts - before->start;
@@ -652,39 +669,55 @@ static RARE int add_poll(Stream *s, Record *r, uint64_t index, uint64_t lasts)
     before->lasts = (before->lasts & ~LOW(40)) | whole;
     before->moves++;
     r->what = 0;
-    s->next = index;
+    s->at = r;
+    s->next = number;
     return 1;
 }
 
-static RARE void second_half(Stream *s, uint64_t number, const Open *open, const TraceEnd *end, int comm)
+/* What the record of a call that has ended has no room for. */
+static RARE void leave_more(Stream *s, uint64_t number, const Record *r, const Open *open, const TraceEnd *end, uint64_t lasts)
 {
-    int peer = end->known ? end->peer : open->from, tag = end->known ? end->tag : open->from_tag;
+    const int comm = (int)(r->moves >> 40 & LOW(16)), wide = end->known && !open->both && end->bytes >= (int64_t)LOW(40);
+    if (lasts > LOW(40) || wide) extend(s, number, MORE_WIDE, lasts, (uint64_t)(wide ? end->bytes : (int64_t)(r->moves & LOW(40)) - 1), -1, 0);
+    if (!open->both) return;
+    const int peer = end->known ? end->peer : open->from, tag = end->known ? end->tag : open->from_tag;
     extend(s, number, MORE_SECOND, peer_bits(peer), moves_bits(end->known ? end->bytes : -1, comm, open->from_flags), tag, (int)open->from_flags);
+}
+
+static inline void complete(Stream *s, uint64_t number, Record *r, const Open *open, const TraceEnd *end)
+{
+    const int known = end->known && !open->both && !(open->waits && end->peer < 0), sized = known && end->bytes >= 0;
+    uint64_t moves = r->moves & ~((uint64_t)RECORD_OPEN << 56), peer = known ? peer_bits(end->peer) : r->lasts & ~LOW(40);
+    if (sized) moves = moves_bits(end->bytes, 0, 0) | (moves & ~LOW(40));
+    if (end->error) moves |= (uint64_t)RECORD_ERROR << 56;
+    if (known) r->what = (r->what & ~LOW(32)) | (uint32_t)end->tag;
+    const int more = open->both || (sized && end->bytes >= (int64_t)LOW(40));
+    const uint64_t lasts = ticks() - r->start;
+    r->lasts = peer | (lasts > LOW(40) ? LOW(40) : lasts);
+    __atomic_store_n(&r->moves, moves, __ATOMIC_RELEASE);
+    if (more || lasts > LOW(40)) leave_more(s, number, r, open, end, lasts);
+}
+
+static RARE void leave_poll(Stream *s, uint64_t number, Record *r, const Open *open, const TraceEnd *end)
+{
+    const uint64_t lasts = ticks() - r->start;
+    if (lasts > LOW(40) || !add_poll(s, r, number, lasts)) complete(s, number, r, open, end);
+}
+
+static RARE Record *own_record(const Stream *s, uint64_t number)
+{
+    return number && (uint64_t)s->number == number >> 48 ? record_at(s, number) : NULL;
 }
 
 void mmpi_trace_leave(uint64_t number, const TraceEnd *end)
 {
-    uint64_t now = ticks();
-    Stream *s = stream_of(number);
-    if (!s) return;
-    const Open *open = close_open(s, number & LOW(48));
-    int both = open && open->both, known = end->known && !both && !(open && open->waits && end->peer < 0);
-    Record *r = record_at(s, number);
+    Stream *s = mine;
+    if (!s || s->live < 0) return;
+    const Open *open = close_open(s, number);
+    Record *r = open->record && !s->ring ? open->record : own_record(s, number);
     if (!r) return;
-    uint64_t lasts = now - r->start, moves = r->moves, what = r->what, peer = r->lasts & ~LOW(40);
-    if (end->in_vain && lasts <= LOW(40) && add_poll(s, r, number & LOW(48), lasts)) return;
-    int64_t bytes = -1;
-    if (known) {
-        peer = peer_bits(end->peer);
-        what = (what & ~LOW(32)) | (uint32_t)end->tag;
-        if (end->bytes >= 0) moves = (moves_bits(bytes = end->bytes, 0, 0)) | (moves & ~LOW(40));
-    }
-    if (end->error) moves |= (uint64_t)RECORD_ERROR << 56;
-    r->what = what;
-    r->lasts = peer | (lasts > LOW(40) ? LOW(40) : lasts);
-    __atomic_store_n(&r->moves, moves & ~((uint64_t)RECORD_OPEN << 56), __ATOMIC_RELEASE);
-    if (lasts > LOW(40) || bytes >= (int64_t)LOW(40)) extend(s, number, MORE_WIDE, lasts, (uint64_t)(bytes >= 0 ? bytes : (int64_t)(moves & LOW(40)) - 1), -1, 0);
-    if (both) second_half(s, number, open, end, (int)(moves >> 40 & LOW(16)));
+    if (end->in_vain) leave_poll(s, number, r, open, end);
+    else complete(s, number, r, open, end);
 }
 
 void mmpi_trace_completed(uint64_t wait, uint64_t start, int peer, int tag, int64_t bytes, int cancelled)
@@ -713,7 +746,7 @@ void mmpi_trace_packed(uint64_t began, int64_t bytes)
 void mmpi_trace_nested(uint64_t call, int kind, uint64_t began, int64_t bytes)
 {
     Stream *s = stream_of(call);
-    Record *r = s ? record_at(s, call) : NULL, *last = r && (s->next - 1) % SEGMENT_RECORDS ? record_at(s, s->next - 1) : NULL;
+    Record *r = s ? record_at(s, call) : NULL, *last = r && (s->next - 1) % SEGMENT_RECORDS ? s->at - 1 : NULL;
     uint64_t now = ticks(), whole = r ? now - r->start : 0;
     if (!r || whole > LOW(40)) return;
     if (!(r->moves >> 56 & RECORD_OPEN)) r->lasts = (r->lasts & ~LOW(40)) | whole;
@@ -794,12 +827,12 @@ int mmpi_trace_end(int operation)
 {
     const TraceEnd end = {0, 0, 0, 0, 0, 0};
     Stream *s = mine;
-    if (!s || s->closed) return -1;
+    if (!s || s->live < 0) return -1;
     int i = s->depth;
     while (i > 0 && s->open[i - 1].operation != operation) i--;
     if (!i) return -1;
     int inner = i < s->depth;
-    uint64_t number = number_of(s, s->open[i - 1].index);
+    uint64_t number = s->open[i - 1].number;
     if (!inner) { mmpi_trace_leave(number, &end); return 0; }
     Open later[DEPTH];
     int n = s->depth - i;
@@ -815,9 +848,7 @@ uint64_t mmpi_trace_mark(int operation, int site)
     Stream *s = stream();
     Record *r = s && operation >= FIRST_USER ? place(s) : NULL;
     if (!r) return 0;
-    uint64_t number = number_of(s, s->next);
-    write_record(s, r, ticks(), peer_bits(TRACE_NO_PEER), 0, what_bits(operation, site, -1));
-    return number;
+    return write_record(s, r, 0, peer_bits(TRACE_NO_PEER), 0, what_bits(operation, site, -1));
 }
 
 /* --- numbered events -------------------------------------------------------------------------------------- */
@@ -872,21 +903,21 @@ int mmpi_trace_arrow(int sent, int peer, int tag, int64_t bytes)
     const int comm = mmpi_trace_comm(ARROWS, 1, (const int32_t[]){options.rank, options.size, -1, 0}, "MPE");
     Stream *s = stream();
     Record *r = s ? place(s) : NULL;
-    if (r) write_record(s, r, ticks(), peer_bits(peer), moves_bits(bytes, comm, 0), what_bits(sent ? LOG_SEND : LOG_RECEIVE, 0, tag));
+    if (r) write_record(s, r, 0, peer_bits(peer), moves_bits(bytes, comm, 0), what_bits(sent ? LOG_SEND : LOG_RECEIVE, 0, tag));
     return 0;
 }
 
 /* --- start and stop --------------------------------------------------------------------------------------- */
 
 const char *mmpi_trace_version(void) { return MMPI_VERSION; }
-int mmpi_trace_on(void) { return on; }
+int mmpi_trace_on(void) { return on != 0; }
 int mmpi_trace_session(void) { return session; }
 
 /* Who counts messages must know that some were not recorded. */
 void mmpi_trace_pause(int yes)
 {
-    if (session && on == !!yes) mmpi_trace_note(yes ? NOTE_STOP : NOTE_START, yes ? "recording paused" : "recording goes on");
-    on = session && !yes;
+    if (session && !on == !yes) mmpi_trace_note(yes ? NOTE_STOP : NOTE_START, yes ? "recording paused" : "recording goes on");
+    on = yes ? 0 : session;
 }
 
 /* A child is another process: what its parent records it must not touch. */
@@ -919,11 +950,12 @@ static uint64_t measure(void)
     StreamHead head;
     int64_t took = 0;
     if (s && records) {
-        *s = (Stream){.head = &head, .records = records, .next = 1, .stop = SEGMENT_RECORDS, .places = 1, .session = session, .number = 1};
+        *s = (Stream){.head = &head, .records = records, .at = records + 1, .end = records + SEGMENT_RECORDS, .next = UINT64_C(1) << 48 | 1, .places = 1,
+                      .session = session, .live = session, .number = 1};
         const TraceCall call = {.operation = 1, .bytes = 8};
         const TraceEnd end = {0, 0, 0, 0, 0, 0};
         mine = s;
-        on = 1;
+        on = session;
         for (int i = 0; i < N; i++) {
             if (i == N / 2) took = -clock_of(CLOCK_MONOTONIC);
             mmpi_trace_leave(mmpi_trace_enter(&call), &end);
@@ -1002,7 +1034,7 @@ int mmpi_trace_start(const TraceOptions *given, const char **step)
     for (int i = 0; i < nuser; i++) define_user(i);
     mmpi_trace_note(NOTE_START, "recording started");
     *step = "stream";
-    on = 1;
+    on = session;
     Stream *s = stream();
     if (s && !turn(s)) return 0;
     error = s ? s->full : errno;
@@ -1027,7 +1059,7 @@ void mmpi_trace_stop(void)
 
 void mmpi_trace_flush(void)
 {
-    EACH_STREAM(s) if (!s->closed) fdatasync(s->file);
+    EACH_STREAM(s) if (s->live > 0) fdatasync(s->file);
     if (definitions >= 0) fdatasync(definitions);
 }
 
@@ -1039,7 +1071,7 @@ void mmpi_trace_rank(int rank, int size, int spawned, const char *library)
     options.rank = rank;
     options.size = size;
     options.spawned = spawned;
-    EACH_STREAM(s) if (!s->closed) { s->head->rank = rank; s->head->size = size; }
+    EACH_STREAM(s) if (s->live > 0) { s->head->rank = rank; s->head->size = size; }
     define_process();
     pthread_mutex_unlock(&lock);
 }

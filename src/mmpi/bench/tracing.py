@@ -12,12 +12,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from mmpi import trace
-from mmpi.bench.measure import Case, Contender, Result, measure
+from mmpi.bench.measure import Batch, Case, Contender, Result, measure
 from mmpi.bench.report import load_warning, machine, table, to_json
+
+BATCH = 2e-4  # seconds: short, so that off and on find the machine alike
 
 # name, statement, most ns that recording may add
 CASES = (
@@ -33,15 +36,15 @@ CASES = (
 
 
 def case(name: str, statement: str, names: dict[str, Any]) -> Case:
-    """A statement without and with the recorder."""
-    plain = Contender.python("off", statement, **names)
+    """A statement without and with the recorder; to resume and to pause is no part of it."""
+    plain, nothing = Contender.python("off", statement, **names), Contender.python("nothing", "pass")
 
-    def recorded(n: int) -> None:
+    def recorded(run: Batch, n: int) -> None:
         trace.resume()
-        plain.run(n)
+        run(n)
         trace.pause()
 
-    return Case(name, [plain, Contender("on", recorded, plain.empty)])
+    return Case(name, [plain, Contender("on", partial(recorded, plain.run), partial(recorded, nothing.run))])
 
 
 def variables(mpi: Any) -> dict[str, Any]:
@@ -68,8 +71,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m mmpi.bench.tracing", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--json", metavar="FILE", type=Path, help="write all samples and the machine to FILE")
-    parser.add_argument("--repeat", metavar="N", type=int, default=51, help="rounds per case (default 51)")
-    parser.add_argument("--quick", action="store_true", help="9 rounds of short batches: does it run, roughly")
+    parser.add_argument("--repeat", metavar="N", type=int, default=401, help="rounds per case (default 401)")
+    parser.add_argument("--quick", action="store_true", help="9 rounds: does it run, roughly")
     parser.add_argument("--folder", metavar="DIR", help="record on the file system of DIR (default: that of temporary files)")
     options = parser.parse_args(arguments)
     if options.repeat < 1:
@@ -81,13 +84,13 @@ def run(options: argparse.Namespace, clock: Callable[[], int] = time.thread_time
     """Measure all cases. The thread's processor time counts: one rank waits for nobody."""
     from mmpi import MPI
 
-    repeat, batch = (min(9, options.repeat), 2e-4) if options.quick else (options.repeat, 2e-3)
+    repeat = min(9, options.repeat) if options.quick else options.repeat
     names = variables(MPI)
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         trace.start(folder, limit="2G")
         trace.pause()
         try:
-            return [measure(case(name, statement, names), repeat=repeat, batch_seconds=batch, clock=clock) for name, statement, _ in CASES]
+            return [measure(case(name, statement, names), repeat=repeat, batch_seconds=BATCH, clock=clock) for name, statement, _ in CASES]
         finally:
             trace.stop()
 
