@@ -467,6 +467,16 @@ def test_advice_on_late_ranks_and_imbalance():
     assert next(iter(said)) in ("late", "imbalance")
 
 
+def test_no_advice_on_ranks_that_never_meet():
+    made = Made()
+    made.state(0, "solve", 0, 100)
+    made.state(1, "solve", 0, 1)
+    trace = made.trace()
+    trace.rows[1]["last"] = MS
+    report = analyze(trace).as_dict()
+    assert report["efficiency"]["load_balance"] < 0.6 and report["advice"] == []
+
+
 def test_advice_on_small_messages():
     made = Made()
     for i in range(1200):

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
 import re
 import xml.etree.ElementTree as ET
@@ -399,6 +400,19 @@ def test_rows_of_a_communicator_and_by_waiting(browser: Browser, made: Path, tra
     assert state(page)["lines"] == sorted(range(4), key=lambda row: -waits[row])
     page.locator("#rows").select_option("comm1")
     assert state(page)["lines"] == [0, 1, 2, 3]
+
+
+def test_names_of_narrow_rows_are_not_cut(browser: Browser, tmp_path: Path) -> None:
+    """As many lines of pixels have ink of the first name as of the next ones."""
+    rows = [row_of_one(0, 1000) | {"rank": rank} for rank in range(64)]
+    page = browser.open(written(Trace({"duration": 1000, "size": 64, "program": "wide.py"}, rows, []), tmp_path))
+    settle(page)
+    inked = page.evaluate("""() => {
+      const { data } = document.getElementById("ink").getContext("2d").getImageData(12, 26, 44, 200);
+      return [...Array(200).keys()].map((y) => data.slice(y * 176, y * 176 + 176).some((value, i) => i % 4 === 3 && value > 60));
+    }""")
+    heights = [len(list(group)) for is_ink, group in itertools.groupby(inked) if is_ink]
+    assert len(heights) > 5 and heights[0] == heights[1] == heights[2]
 
 
 def test_many_rows_scroll(browser: Browser, tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ def late(analysis: Analysis, report: dict[str, Any]) -> Iterator[Advice]:
 def imbalance(analysis: Analysis, report: dict[str, Any]) -> Iterator[Advice]:
     """Work that is spread unevenly."""
     balance, useful = report["efficiency"]["load_balance"], report["efficiency"]["useful_max"]
-    if balance >= LOW or len(analysis.main) < 2:
+    if balance >= LOW or len(analysis.main) < 2 or not report["totals"]["calls"]:  # who never meet do not wait
         return
     app = (analysis.wall - analysis.mpi)[analysis.main]
     most = int(analysis.ranks[analysis.main[int(np.argmax(app))]])

@@ -94,7 +94,7 @@ class Ink {
       const active = i === state.cursor && this.app.keyboard;
       context.font = FONT;
       context.fillStyle = this.color(active ? "accent" : "ink");
-      context.fillText(`${active ? "▸ " : ""}${this.app.lineName(line)}`, 12, middle);
+      context.fillText(`${active ? "▸ " : ""}${this.app.lineName(line)}`, 12, Math.min(Math.max(middle, AXIS + 7), AXIS + plot.height - 7));
       const extra = line.row.finished === false || line.row.finished === 0 ? "unfinished" : line.row.dropped ? "records lost"
         : hosts ? model.meta.hosts[line.row.host]?.name ?? "" : "";
       if (extra && line.height > 15) {
