@@ -13,6 +13,7 @@ import pytest
 from jobs import run
 from mmpi import get_include
 from mmpi.trace import container
+from mmpi.trace.analysis import analyze
 from requirements import DEBIAN_LIB, need
 
 HERE = Path(__file__).parent
@@ -531,6 +532,153 @@ def test_communicators_of_two_groups(mpi, kinds):
     assert sorted(sent) == sorted((r, r ^ 1, size) for r in range(4) for size in (4, 8, 12, 16))
     together = collections.Counter(collections.Counter(trace.collectives["instance"].tolist()).values())
     assert together == {4: 1 + 2 * 7, 2: 2 * 2}, "split; dup, Barrier, merge, Barrier, three times free; a half creates"
+
+
+ONE_SIDED = """
+#include <mpi.h>
+int main(int argc, char **argv)
+{
+    int rank, memory[100] = {0}, a[20] = {0}, b[20], one = 1, none = 0;
+    MPI_Win window;
+    MPI_Init(&argc, &argv);
+    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+    MPI_Win_create(memory, sizeof memory, sizeof(int), MPI_INFO_NULL, MPI_COMM_WORLD, &window);
+    MPI_Win_fence(0, window);
+    MPI_Put(a, 20, MPI_INT, 1 - rank, 0, 20, MPI_INT, window);
+    MPI_Win_fence(0, window);
+    if (rank == 1) {
+        MPI_Win_lock(MPI_LOCK_SHARED, 0, 0, window);
+        MPI_Get(b, 5, MPI_INT, 0, 0, 5, MPI_INT, window);
+        MPI_Win_flush(0, window);
+        MPI_Fetch_and_op(&one, b, MPI_INT, 0, 0, MPI_SUM, window);
+        MPI_Compare_and_swap(&one, &none, b + 1, MPI_INT, 0, 0, window);
+        MPI_Win_unlock(0, window);
+    }
+    MPI_Win_free(&window);
+    return MPI_Finalize();
+}
+"""
+
+
+def test_one_sided_communication(mpi):
+    assert ended_well(mpi.run("-n", 2, mpi.build(ONE_SIDED)))
+    trace = mpi.trace()
+    report = analyze(trace).as_dict()
+    accessed = {(a["operation"], a["source"], a["target"]): a["bytes"] for a in report["accesses"]}
+    once = {("Put", 0, 1): 80, ("Put", 1, 0): 80, ("Get", 1, 0): 20, ("Fetch_and_op", 1, 0): 4, ("Compare_and_swap", 1, 0): 4}
+    assert accessed == once and all(a["count"] == 1 for a in report["accesses"])
+    together = {(c["operation"], c["instances"], c["calls"]) for c in report["collectives"]}
+    assert together == {("Win_create", 1, 2), ("Win_fence", 2, 4), ("Win_free", 1, 2)} and trace.unmatched.tolist() == []
+
+
+SOME = """
+#include <mpi.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <netinet/in.h>
+#include <arpa/inet.h>
+static void exchange(MPI_Comm comm, int bytes, int to, int from)
+{
+    char out[64] = {0}, in[64];
+    MPI_Sendrecv(out, bytes, MPI_BYTE, to, 5, in, bytes, MPI_BYTE, from, 5, comm, MPI_STATUS_IGNORE);
+    MPI_Barrier(comm);
+}
+int main(int argc, char **argv)
+{
+    int rank, r, who[] = {3, 0, 1};
+    char port[1024] = "";
+    MPI_Info room;
+    MPI_Group all, few;
+    MPI_Comm some, twin, half, both;
+    MPI_Init(&argc, &argv);
+    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+    MPI_Comm_group(MPI_COMM_WORLD, &all);
+    MPI_Group_incl(all, 3, who, &few);
+    for (int tag = 0; tag < 2 && rank != 2; tag++) {
+        MPI_Comm_create_group(MPI_COMM_WORLD, few, tag, &some);
+        MPI_Comm_rank(some, &r);
+        exchange(some, 10 + tag, (r + 1) % 3, (r + 2) % 3);
+        MPI_Comm_dup(some, &twin);
+        MPI_Barrier(twin);
+        MPI_Comm_free(&twin);
+        MPI_Comm_free(&some);
+    }
+    MPI_Comm_split(MPI_COMM_WORLD, rank / 2, 0, &half);
+    if (argc > 1) {
+        MPI_Info_create(&room);
+        MPI_Info_set(room, "port_name_size", "1024");       /* as MPICH needs */
+        if (rank == 0) MPI_Open_port(room, port);
+        MPI_Info_free(&room);
+        MPI_Bcast(port, sizeof port, MPI_CHAR, 0, MPI_COMM_WORLD);
+        if (rank / 2) MPI_Comm_connect(port, MPI_INFO_NULL, 0, half, &both);
+        else MPI_Comm_accept(port, MPI_INFO_NULL, 0, half, &both);
+        exchange(both, 30, rank % 2, rank % 2);
+        MPI_Comm_disconnect(&both);
+    }
+    if (argc > 1 && (rank == 1 || rank == 2)) {
+        struct sockaddr_in name = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+        socklen_t size = sizeof name;
+        int end = socket(AF_INET, SOCK_STREAM, 0), server = end;
+        if (rank == 1) {
+            bind(server, (struct sockaddr *)&name, size);
+            listen(server, 1);
+            getsockname(server, (struct sockaddr *)&name, &size);
+            MPI_Send(&name, sizeof name, MPI_BYTE, 2, 6, MPI_COMM_WORLD);
+            end = accept(server, NULL, NULL);
+        } else {
+            MPI_Recv(&name, sizeof name, MPI_BYTE, 1, 6, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
+            connect(end, (struct sockaddr *)&name, sizeof name);
+        }
+        MPI_Comm_join(end, &both);
+        exchange(both, 40, 0, 0);
+        MPI_Comm_disconnect(&both);
+    }
+    return MPI_Finalize();
+}
+"""
+SOME_PYTHON = """
+from mmpi import MPI
+w = MPI.COMM_WORLD
+for tag in range(2 if w.rank != 2 else 0):
+    some = w.Create_group(w.Get_group().Incl([3, 0, 1]), tag)
+    some.Sendrecv(bytes(10 + tag), (some.rank + 1) % 3, 5, bytearray(64), (some.rank + 2) % 3, 5)
+    some.Barrier()
+    twin = some.Dup()
+    twin.Barrier()
+    twin.Free()
+    some.Free()
+w.Split(w.rank // 2)
+"""
+
+
+def arrows(trace, tag):
+    """Who sent how many bytes to whom with this tag."""
+    rank = [trace.rows[row]["rank"] for row in trace.calls["row"]]
+    return sorted((rank[m["send"]], rank[m["receive"]], int(m["bytes"])) for m in trace.messages if m["tag"] == tag)
+
+
+@pytest.mark.parametrize("kinds", ["cccc", "cppp"])
+def test_communicators_that_some_make(mpi, kinds):
+    """Those of Comm_create_group have no number that all of their parent know."""
+    program, script = mpi.build(SOME), mpi.folder / "some.py"
+    script.write_text(SOME_PYTHON)
+    words = {"c": [program], "p": [script]}
+    assert ended_well(mpi.run(*[word for i, kind in enumerate(kinds) for word in [*([":"] if i else []), "-n", 1, *words[kind]]]))
+    trace = mpi.trace()
+    assert arrows(trace, 5) == sorted((a, b, size) for a, b in ((3, 0), (0, 1), (1, 3)) for size in (10, 11))
+    assert trace.unmatched.tolist() == [] and not trace.messages["assumed"].any()
+    sizes = collections.Counter(collections.Counter(trace.collectives["instance"].tolist()).values())
+    assert sizes == {4: 1, 3: 2 * 5}, "split; Barrier, dup, Barrier, twice free"
+
+
+@pytest.mark.parametrize("mpi", ["own", "debian-openmpi"], indirect=True)
+def test_processes_that_meet(mpi):
+    """By a port, and at the ends of a socket."""
+    assert ended_well(mpi.run("-n", 4, mpi.build(SOME), "meet"))
+    trace = mpi.trace()
+    met = sorted([*((r, (r + 2) % 4, 30) for r in range(4)), (1, 2, 40), (2, 1, 40)])
+    assert [arrow for arrow in arrows(trace, 5) if arrow[2] >= 30] == met
+    assert trace.unmatched.tolist() == [] and not trace.messages["assumed"].any()
 
 
 @pytest.mark.parametrize("kinds", ["cccc", "cpcp"])

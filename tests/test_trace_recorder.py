@@ -21,6 +21,7 @@ import mmpi.trace
 import trace_reader
 from jobs import lines, run
 from mmpi import world
+from mmpi.trace.analysis import analyze
 from trace_reader import ANY_SOURCE, ANY_TAG, COMPLETED, DERIVED, NESTED, OPEN, POLLS, SECOND, STARTED
 
 PRELUDE = """
@@ -725,6 +726,90 @@ def test_spawned_worlds_of_a_parent_that_is_not_recorded(tmp_path):
     assert again.returncode == 0, again.stderr  # who spawned them waits: they must not fail before they meet
     assert again.stderr.count("mmpi: this process is not recorded: ") == again.stderr.count("holds the trace of another job") == 4
     assert sorted(os.listdir(tmp_path / "trace")) == before
+
+
+def test_one_sided_communication(tmp_path):
+    """Who accesses whose memory, with how many bytes; what all call together belongs together, and may wait."""
+    traced(tmp_path, 3, """
+    import time
+    back = W.Split(0, -rank)
+    memory, buffer = bytearray(800), bytearray(80)
+    window = MPI.Win.Create(memory, comm=back)
+    window.Fence()
+    window.Put(buffer, (back.rank + 1) % 3)
+    window.Get(bytearray(0), MPI.PROC_NULL)
+    window.Fence()
+    if rank == 1: time.sleep(0.2)
+    window.Fence()
+    if rank == 1:
+        window.Lock(0)
+        for _ in range(4): window.Accumulate([buffer, 8, MPI.BYTE], 0, op=MPI.BXOR)
+        window.Rput(buffer, 0).Wait()
+        window.Compare_and_swap([bytes(8), 1, MPI.INT64_T], [bytes(8), 1, MPI.INT64_T], [bytearray(8), 1, MPI.INT64_T], 0)
+        window.Unlock(0)
+        time.sleep(0.2)
+    window.Free()
+    """)
+    found = mmpi.trace.load(tmp_path / "trace")
+    report = analyze(found).as_dict()
+    accessed = {(a["operation"], a["source"], a["target"]): (a["count"], a["bytes"]) for a in report["accesses"]}
+    assert accessed == {("Put", 0, 2): (1, 80), ("Put", 1, 0): (1, 80), ("Put", 2, 1): (1, 80), ("Accumulate", 1, 2): (4, 32),
+                        ("Rput", 1, 2): (1, 80), ("Compare_and_swap", 1, 2): (1, 8)}  # fmt: skip
+    assert "One-sided: who accesses whose memory" in analyze(found).text()
+    together = {(c["operation"], c["instances"], c["calls"]) for c in report["collectives"]}
+    assert together >= {("Win_create", 1, 3), ("Win_fence", 3, 9), ("Win_free", 1, 3)} and found.unmatched.tolist() == []
+    waits = {(v["operation"], tuple(v["ranks"])) for c in report["causes"] if c["rank"] == 1 and c["wait"] > 0.3e9 for v in c["victims"]}
+    assert waits == {("Win_fence", (0, 2)), ("Win_free", (0, 2))}
+    wait, = (call for call in found.calls if found.operations[call["operation"]]["name"] == "MPI_Wait")
+    assert (wait["peer"], wait["bytes"]) == (-1, -1), "MPI promises nothing of that status"
+
+
+MEETING = """
+import socket
+if rank != 2:
+    for tag in range(2):
+        some = W.Create_group(W.Get_group().Incl([3, 0, 1]), tag)
+        some.Sendrecv(bytes(10 + tag), (some.rank + 1) % 3, 5, bytearray(20), (some.rank - 1) % 3, 5)
+        some.Barrier()
+        twin = some.Dup()
+        twin.Barrier()
+        twin.Free()
+        some.Free()
+half = W.Split(rank // 2)
+port = W.bcast(MPI.Open_port() if rank == 0 else None)
+both = half.Connect(port) if rank // 2 else half.Accept(port)
+both.Sendrecv(bytes(30), half.rank, 5, bytearray(30), half.rank, 5)
+both.Barrier()
+both.Disconnect()
+if rank in (1, 2):
+    if rank == 1:
+        server = socket.create_server(("127.0.0.1", 0))
+        W.send(server.getsockname(), 2)
+        end = server.accept()[0]
+    else:
+        end = socket.create_connection(W.recv(source=1))
+    pair = MPI.Comm.Join(end.fileno())
+    pair.Sendrecv(bytes(40), 0, 5, bytearray(40), 0, 5)
+    pair.Barrier()
+    pair.Disconnect()
+"""
+
+
+def test_communicators_of_some_and_of_those_who_meet(tmp_path):
+    """What moves on communicators of Create_group, Accept, Connect and Join is matched like all."""
+    traced(tmp_path, 4, MEETING)
+    found = mmpi.trace.load(tmp_path / "trace")
+    rank = [found.rows[row]["rank"] for row in found.calls["row"]]
+    sent = {(rank[m["send"]], rank[m["receive"]], int(m["bytes"])) for m in found.messages if m["tag"] == 5}
+    ring = {(3, 0), (0, 1), (1, 3)}
+    assert sent == {(a, b, size) for a, b in ring for size in (10, 11)} | {(r, (r + 2) % 4, 30) for r in range(4)} | {(1, 2, 40), (2, 1, 40)}
+    assert found.unmatched.tolist() == [] and not found.messages["assumed"].any()
+    name = [found.operations[operation]["name"] for operation in found.calls["operation"]]
+    together = {}
+    for instance, call, _ in found.collectives.tolist():
+        together.setdefault((instance, name[call]), []).append(rank[call])
+    barriers = sorted(ranks for (_, operation), ranks in together.items() if operation == "MPI_Barrier")
+    assert barriers == sorted([[0, 1, 3]] * 4 + [[0, 1, 2, 3], [1, 2]])
 
 
 SESSIONS = """

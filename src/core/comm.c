@@ -521,12 +521,22 @@ METHOD(Comm, Idup_with_info, "info", "Start to duplicate the communicator, with 
     return finish_with(&frame, rc, rc ? NULL : begun(self, CLASS_OF(self), OP_MPI_Comm_idup_with_info, info));
 }
 
+/* Only its members know that it was made: its parent does not count it. */
+static PyObject *made_by_group(const Context *parent, int tag, MPI_Comm handle)
+{
+    Comm *self = adopt_comm(class_of_comm(handle), handle, NULL);
+    if (!self || !self->context) return (PyObject *)self;
+    identify(self->context, id_of_group(handle, mix(mix(NOTHING_MIXED, parent->id), (uint64_t)tag)), leader_of(handle));
+    self->context->known->parent = parent->id;
+    return (PyObject *)self;
+}
+
 METHOD(Comm, Create_group, "group, tag=0", "A communicator of the processes in the group, which alone must call this.")
 {
     Frame frame; MPI_Group group; int tag = 0; MPI_Comm new = MPI_COMM_NULL;
     int rc = PARSE(&frame, to_group, &group, to_int, &tag);
     if (!rc) CALL(rc, NOTE(ON(self), .tag = tag), MPI_Comm_create_group, self->handle, group, tag, &new);
-    return finish_with(&frame, rc, rc ? NULL : new_comm(new, NULL));
+    return finish_with(&frame, rc, rc ? NULL : made_by_group(self->context, tag, new));
 }
 
 METHOD0(Comm, Get_info, "The hints that are in use.")

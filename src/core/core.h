@@ -381,7 +381,8 @@ struct Request {
 
 extern PyTypeObject *CommType, *IntracommType, *IntercommType, *TopocommType, *CartcommType, *GraphcommType, *DistgraphcommType,
     *GroupType, *DatatypeType, *OpType, *InfoType, *ErrhandlerType, *MessageType, *StatusType, *RequestType, *PrequestType, *GrequestType, *SessionType, *WinType, *FileType;
-enum { CONSTANT = 1, OWNED = 2, MAKES = 4 };     /* flags: a predefined handle, made by us; to be freed when the object goes away; a request that makes a communicator */
+enum { CONSTANT = 1, OWNED = 2, MAKES = 4, ACCESSES = 8 };
+/* flags: a predefined handle, made by us; to be freed when the object goes away; of requests: it makes a communicator, it is one-sided */
 void *new_handle(PyTypeObject *, const void *handle);   /* an object for a handle that somebody else answers for */
 void *new_owned(PyTypeObject *, const void *handle);    /* the object of a type with LOCAL_HEAD answers for it */
 void disown(PyObject *);                /* it was freed, or somebody else answers for it now */
@@ -493,6 +494,7 @@ uint64_t mix(uint64_t, uint64_t);        /* a hash of two numbers, of which ids 
 #define NOTHING_MIXED UINT64_C(14695981039346656037)
 uint64_t mix_group(uint64_t, MPI_Group, MPI_Group all, int *strangers);
 uint64_t count_made(uint64_t);
+uint64_t id_of_group(MPI_Comm, uint64_t what);          /* on which its members agree: of what they all know, of who they are, of how many were made so before; 0: none */
 void identify(Context *, uint64_t id, int leader);
 Comm *wrap_comm(PyTypeObject *, MPI_Comm);              /* an object for a communicator that exists; TypeError if it is none of this class */
 int prepare_comm(PyObject *module);                     /* after MPI_Init: ids of WORLD and SELF */

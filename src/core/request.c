@@ -167,7 +167,7 @@ static int wait_one(Request *self, Signature *signature, Frame *frame, ARGS)
     if (rc || (rc = enter(&door, OP_MPI_Wait, ONE(self)))) return rc;
     MPI_Request handle = self->handle;
     rc = drive(&door, frame, 0, TO_WAIT, &handle, &s, NULL);
-    leave(&door, rc, &s);
+    leave(&door, rc, self->flags & ACCESSES ? NULL : &s);      /* MPI promises nothing of that status */
     if (recorder && !rc) tell_done(self, door.record, &s);
     self->handle = handle;
     if (rc != RAISED) set_status(status, &s);

@@ -181,13 +181,11 @@ uint64_t count_made(uint64_t what)
     return made[n++].n = 1;
 }
 
-/* An id that the members agree on: of the tag, of who they are among those that were started together, and of the number before; 0: none. */
-static uint64_t id_of_group(MPI_Comm comm, const char *tag)
+/* Who they are they know by their ranks among those that were started together. */
+uint64_t id_of_group(MPI_Comm comm, uint64_t what)
 {
     MPI_Group group = MPI_GROUP_NULL, all = MPI_GROUP_NULL;
-    uint64_t what = NOTHING_MIXED;
     int strangers = 0, known = !group_of_all(&all) && !MPI_Comm_group(comm, &group);
-    for (const char *c = tag; *c; c++) what = mix(what, (unsigned char)*c);
     if (known) what = mix_group(what, group, all, &strangers);
     if (group != MPI_GROUP_NULL) MPI_Group_free(&group);
     if (all != MPI_GROUP_NULL) MPI_Group_free(&all);
@@ -195,11 +193,18 @@ static uint64_t id_of_group(MPI_Comm comm, const char *tag)
     return number ? mix(what, number) : 0;
 }
 
+static uint64_t mix_text(const char *text)
+{
+    uint64_t what = NOTHING_MIXED;
+    while (*text) what = mix(what, (unsigned char)*text++);
+    return what;
+}
+
 static PyObject *of_groups(Frame *frame, int rc, PyTypeObject *class, MPI_Comm new, const char *tag)
 {
     if (!rc && prepare_objects(new)) rc = RAISED;
     Comm *self = rc ? NULL : adopt_comm(class, new, NULL);
-    if (self && self->context && class == IntracommType) self->context->id = self->context->known->id = id_of_group(new, tag);
+    if (self && self->context && class == IntracommType) self->context->id = self->context->known->id = id_of_group(new, mix_text(tag));
     return finish_with(frame, rc, (PyObject *)self);
 }
 

@@ -199,6 +199,7 @@ static PyObject *under_way(Win *self, Frame *frame, int rank, int rc)
         Access a = {.rank = MPI_PROC_NULL}; int rc = RAISED;                                              \
         Request *r = new_request(new_frame());                                                            \
         if (!r || prepare(signature, r->frame, &a, access, args, nargs, kwnames)) return started(r, rc);  \
+        r->flags |= ACCESSES;                                                                             \
         CALL_C(rc, ACCESSED, MPI_##rname, __VA_ARGS__, self->handle, &r->handle);                            \
         return started(r, rc);                                                                            \
     }

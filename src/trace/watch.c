@@ -335,7 +335,7 @@ static int64_t bytes_of(const Watch *w, const Place *p)
     if (w->row->flags & ALL && (!p->id || p->numbers[2] >= 0)) return -1;         /* perhaps, or certainly, in a communicator of two groups */
     if (w->row->flags & FROM_ROOT && int_of(w, 'r', -1) != rank) return 0;
     if (buffer && is_in_place(argument(w, buffer), w->language)) return sized(w, count_of(w, 'N', 'V', rank, rank + 1), 'T');
-    return sized(w, count_of(w, 'n', 'v', 0, size), 't');
+    return sized(w, role(w, 't') && !role(w, 'n') && !role(w, 'v') ? 1 : count_of(w, 'n', 'v', 0, size), 't');
 }
 
 /* --- before the call -------------------------------------------------------------------------------------- */
@@ -501,9 +501,19 @@ static void add_new_request(const Watch *w, Arg makes, uint64_t id, uint64_t par
     if (r.handle && r.handle != library.no_request) add_request(&r);
 }
 
-/* In Fortran a text has blanks at its end, and its length stands behind all other arguments. */
-static uint64_t hash_of_tag(const Watch *w)
+static uint64_t id_on(const Watch *w)   /* of the place that the call is on; 0: none is known */
 {
+    pthread_mutex_lock(&lock);
+    const Place *p = place_at(on(w));
+    const uint64_t id = p ? p->id : 0;
+    pthread_mutex_unlock(&lock);
+    return id;
+}
+
+/* A number, and the communicator that the group is of, or a text. In Fortran that has blanks at its end, and its length stands behind all other arguments. */
+static uint64_t hash_of_tag(const Watch *w, uint64_t parent)
+{
+    if (role(w, 'g')) return mix(mix(NOTHING_MIXED, parent), (uint64_t)int_of(w, 'g', 0));
     const char *tag = (const char *)argument(w, role(w, 'h'));
     uint64_t what = NOTHING_MIXED;
     size_t n = w->language ? (size_t)w->a[strlen(w->row->roles) + 1] : strlen(tag);
@@ -512,16 +522,17 @@ static uint64_t hash_of_tag(const Watch *w)
     return what;
 }
 
-/* A communicator that a group alone has made gets an id of who is in it and of the tag, as in the core (session.c). */
+/* A communicator that a group alone has made gets an id of who is in it and of the tag, as in the core (comm.c, session.c). */
 static void note_of_group(const Watch *w)
 {
     Arg comm = handle_in(COMM, argument(w, role(w, 'x')), w->language);
     int strangers = 0;
     Place p;
     if (comm == library.no_comm) return;
-    uint64_t what = mix_group_of(hash_of_tag(w), "PMPI_Comm_group", comm, &strangers);
+    const uint64_t parent = id_on(w), what = mix_group_of(hash_of_tag(w, parent), "PMPI_Comm_group", comm, &strangers);
     if (!what) return;
     describe(comm, &p);
+    p.parent = parent;
     p.id = mix(what, count_made(what));
     pthread_mutex_lock(&lock);
     add_place(comm, &p);
@@ -532,14 +543,10 @@ static void note_joined(const Watch *w)
 {
     Arg comm = handle_in(COMM, argument(w, role(w, 'j')), w->language);
     if (comm == library.no_comm) return;
-    pthread_mutex_lock(&lock);
-    Place *p = place_at(on(w));
-    const uint64_t parent = p ? p->id : 0;
-    pthread_mutex_unlock(&lock);
-    add_comm(comm, 0, parent);
+    add_comm(comm, 0, id_on(w));
     if (!(w->row->flags & SPAWNS)) return;
     pthread_mutex_lock(&lock);
-    p = place_at(comm);
+    const Place *p = place_at(comm);
     const Place found = p ? *p : (Place){.id = 0};
     pthread_mutex_unlock(&lock);
     if (found.id) mmpi_trace_spawned(found.id, found.numbers[2], mmpi_trace_now() - w->began);
@@ -548,7 +555,7 @@ static void note_joined(const Watch *w)
 /* A new communicator, window or file, or the request that makes one. */
 static void note_new(const Watch *w)
 {
-    if (role(w, 'h')) { note_of_group(w); return; }
+    if (role(w, 'x') && (role(w, 'h') || role(w, 'g'))) { note_of_group(w); return; }
     if (role(w, 'j')) { note_joined(w); return; }
     int comm = role(w, 'x'), window = role(w, 'u'), file = role(w, 'p');
     int new = comm ? comm : window ? window : file;

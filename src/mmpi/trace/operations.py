@@ -13,7 +13,7 @@ from .nesting import Ints
 NONE, BARRIER, ALL_TO_ALL, ONE_TO_ALL, ALL_TO_ONE, SCAN, CREATION = range(7)
 
 _ROLES = {
-    BARRIER: "barrier win_fence",
+    BARRIER: "barrier win_fence win_free",
     ALL_TO_ALL: "allreduce allgather allgatherv alltoall alltoallv alltoallw reduce_scatter reduce_scatter_block",
     ONE_TO_ALL: "bcast scatter scatterv",
     ALL_TO_ONE: "gather gatherv reduce",
@@ -30,6 +30,9 @@ OF_OBJECTS = frozenset({"reduce", "ireduce", "scan", "iscan", "exscan", "iexscan
 SYNCHRONOUS = frozenset({"ssend", "issend"})
 NEVER_WAITS = frozenset({"bsend", "ibsend", "rsend", "irsend"})
 PROBES = frozenset({"probe", "mprobe"})
+ACCESSES = frozenset(
+    "put rput get rget accumulate raccumulate get_accumulate rget_accumulate fetch_and_op compare_and_swap".split()
+)
 RECEIVES = frozenset({"recv", "irecv", "mrecv", "imrecv"})
 
 

@@ -33,8 +33,8 @@ def text(report: dict[str, Any], top: int = TOP) -> str:
     """The report of `Analysis.as_dict`, at most 100 columns wide, with at most `top` rows in a table."""
     parts: list[Iterable[str]] = [
         _head(report), _advice(report), _efficiency(report), _rows(report, top), _causes(report, top), _waits(report), _sites(report, top),
-        _states(report, top), _sizes(report), _matrix(report, top), _collectives(report, top), _pickling(report, top), _unmatched(report, top),
-        _tracing(report),
+        _states(report, top), _sizes(report), _matrix(report, top), _accesses(report, top), _collectives(report, top), _pickling(report, top),
+        _unmatched(report, top), _tracing(report),
     ]  # fmt: skip
     blocks = ["\n".join(line.rstrip() for line in lines) for lines in parts]
     return "\n\n".join(block for block in blocks if block) + "\n"
@@ -251,6 +251,14 @@ def _cell(pair: dict[str, Any] | None) -> str:
 
 def _brief(count: int) -> str:
     return str(count) if count < 10_000 else f"{count / 1000:.0f}k" if count < 1e6 else f"{count / 1e6:.1f}M"
+
+
+def _accesses(report: dict[str, Any], top: int) -> Lines:
+    rows = [
+        [a["operation"], f"{a['source']} -> {a['target']}", number(a["count"]), size(a["bytes"]), duration(a["total"])]
+        for a in report["accesses"][:top]
+    ]
+    yield from _table("One-sided: who accesses whose memory", "operation|ranks|calls|bytes|time", rows, 0, len(report["accesses"]) - top)
 
 
 def _collectives(report: dict[str, Any], top: int) -> Lines:

@@ -10,7 +10,7 @@ import numpy as np
 
 from . import advice, waits
 from .nesting import Array, Bools, Ints, ints
-from .operations import shown
+from .operations import ACCESSES, select, shown
 
 if TYPE_CHECKING:
     from .analysis import Analysis
@@ -33,8 +33,8 @@ def everything(analysis: Analysis) -> dict[str, Any]:
         | {"ranks": len(analysis.main), "rows": len(analysis.trace.rows), "hosts": len({row.get("host") for row in analysis.trace.rows})},
         "totals": totals(analysis), "efficiency": analysis.efficiency, "rows": rows(analysis), "sites": sites(analysis),
         "waits": kinds(analysis), "causes": causes(analysis), "states": states(analysis), "sizes": sizes(analysis),
-        "matrix": matrix(analysis), "collectives": collectives(analysis), "unmatched": unmatched(analysis), "open": still_open(analysis),
-        "pickling": pickling(analysis), "tracing": tracing(analysis),
+        "matrix": matrix(analysis), "accesses": accesses(analysis), "collectives": collectives(analysis),
+        "unmatched": unmatched(analysis), "open": still_open(analysis), "pickling": pickling(analysis), "tracing": tracing(analysis),
     }  # fmt: skip
     result["advice"] = advice.find(analysis, result)
     return result
@@ -276,6 +276,18 @@ def matrix(a: Analysis) -> Table:
     size = groups.sum(np.concatenate((ints(messages["bytes"]).clip(0), none)))
     wait = groups.sum(np.concatenate((np.zeros_like(a.counted), w["duration"])))
     return _table(_largest(size), source=source[groups.first], dest=dest[groups.first], count=count, bytes=size, wait=wait)
+
+
+def accesses(a: Analysis) -> Table:
+    """One-sided communication: which rank accesses whose memory how, how often, and with how many bytes."""
+    target = ints(a.calls["world_peer"])
+    calls = np.flatnonzero((select(a.trace.operations, ACCESSES)[a.operation] == 1) & a.inside & (target >= 0))
+    groups = Groups(a.operation[calls], a.ranks[a.row[calls]], target[calls])
+    first, size = calls[groups.first], groups.sum(ints(a.calls["bytes"])[calls].clip(0))
+    return _table(
+        np.lexsort((-groups.count, -size)), operation=[shown(a.trace.operations[i]["name"]) for i in a.operation[first].tolist()],
+        source=a.ranks[a.row[first]], target=target[first], count=groups.count, bytes=size, total=groups.sum(a.time[calls]),
+    )  # fmt: skip
 
 
 def collectives(a: Analysis) -> Table:

@@ -28,7 +28,7 @@ class ReportPage {
     }
     const parts = [make("p", { class: "verdict" }, report.verdict || ""), this.incomplete(), this.advice(), this.efficiency(), this.rows(),
       this.causes(), this.waits(), this.sites(),
-      this.states(), this.sizes(), this.collectives(), this.pickling(), this.unmatched(), this.tracing()];
+      this.states(), this.sizes(), this.accesses(), this.collectives(), this.pickling(), this.unmatched(), this.tracing()];
     this.page.replaceChildren(...parts.flat().filter(Boolean));
   }
 
@@ -130,6 +130,12 @@ class ReportPage {
       [[size.high ? `up to ${bytesText(size.high + 1)}` : "0 B", counted(size.count), bytesText(size.bytes), lasting(size.mean),
         `${bytesText(Math.round(size.bandwidth))}/s`],
         size.high ? `bytes>=${size.low} bytes<=${size.high}` : "bytes=0"]));
+  }
+
+  accesses() {
+    return this.table("One-sided: who accesses whose memory", ["Operation", "Ranks", "Calls", "Bytes", "Time"], this.report.accesses.map((one) =>
+      [[one.operation, `${one.source} → ${one.target}`, counted(one.count), bytesText(one.bytes), lasting(one.total)],
+        `op:${one.operation} rank:${one.source} peer=${one.target}`]));
   }
 
   collectives() {
