@@ -414,7 +414,7 @@ static int begin_segment(Stream *s, uint64_t k)
     s->end = segment_at(s, k) + SEGMENT_RECORDS;
     s->next = (uint64_t)s->number << 48 | (k * SEGMENT_RECORDS + 1);
     s->poll = 0;
-    s->wanted = k + 2;
+    s->wanted = k + 1 + !(s->ring && s->places == 2);           /* there, what comes next takes the place of what was before, of which something must be left */
     return 0;
 }
 
