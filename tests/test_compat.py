@@ -169,9 +169,9 @@ def test_options_of_executors():
 
 
 def test_plugins_of_others_for_pytest(tmp_path):
-    """Without ours, all ranks run all tests, as they would under plain mpiexec."""
+    """Without ours, all ranks run all tests, as they would under plain mpiexec; and pytest finds nothing to warn of."""
     (tmp_path / "test_sum.py").write_text("from mpi4py import MPI\ndef test_sum():\n    assert MPI.COMM_WORLD.allreduce(1) == 2\n")
-    words = ["-m", "mmpi", "run", "--as-mpi4py", "-n", "2", "-m", "pytest", "-p", "no:mmpi", "-p", "no:cacheprovider", "-q", str(tmp_path)]
+    words = ["-m", "mmpi", "run", "--as-mpi4py", "-n", "2", "-m", "pytest", "-p", "no:mmpi", "-W", "error", "-q", str(tmp_path)]
     assert sum("1 passed" in line for line in lines(run(sys.executable, *words))) == 2
 
 

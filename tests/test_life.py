@@ -491,3 +491,24 @@ def test_programs_started_by_ranks():
         mmpi.WORLD.Barrier()
     """
     assert lines(job(2, code)) == ["sub"] * 2
+
+
+@pytest.mark.parametrize("end", ["", "MPI.Finalize()"], ids=["by itself", "Finalize"])
+def test_messages_that_nobody_receives(end):
+    """MPICH 5 by itself ends the job for them."""
+    code = f"""
+    from mmpi import MPI
+    comm = MPI.COMM_WORLD
+    if comm.rank:
+        for i in range(10):
+            comm.send(("not wanted", i), 0, i)
+        comm.Send(bytes(1000), 0, 99)
+    comm.isend("to oneself", comm.rank)
+    MPI.COMM_SELF.isend("to oneself", 0)
+    comm.Barrier()
+    print("well", flush=True)
+    {end}
+    """
+    for _ in range(3):
+        result = job(3, code)
+        assert lines(result) == ["well"] * 3 and not result.stderr

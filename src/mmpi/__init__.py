@@ -7,6 +7,8 @@
 
 Importing opens nothing. `init()` starts MPI; `finalize()`, or the end of the program, ends it. Classes and constants of
 `mmpi.MPI` are here too, under their own names; touching one loads the MPI library, and initializes nothing.
+
+(PYTEST_DONT_REWRITE, where `import mpi4py` means mmpi, which is then imported before pytest is.)
 """
 
 from __future__ import annotations
