@@ -204,3 +204,65 @@ def test_the_agent_is_called_like_ssh(tmp_path, monkeypatch, agent):
     assert last == "export MMPI_JOB=abc; a b"
     assert said[1].rstrip("|").rpartition("|")[2] == "a b", "our own connections are no processes of the job"
     assert "|n1|" in said[0] or "--nodelist=n1|" in said[0]
+
+
+# A receive from anybody, posted when the message is there already, never ends in MPICH's own way (docs/running.md).
+ANYBODY = """
+import sys, time
+import numpy as np
+from mmpi import MPI
+
+comm, status = MPI.COMM_WORLD, MPI.Status()
+tag = MPI.ANY_TAG if sys.argv[1] == "any" else 7
+others = comm.size - 1
+
+def check(item, seen):
+    assert item[0] == seen[status.source] and status.tag == 7 and status.Get_count(MPI.LONG) == 2, (item, status.source, status.tag)
+    seen[status.source] += 1
+
+if comm.rank == 0:
+    time.sleep(0.2)
+    seen, buffer = [0] * comm.size, np.zeros(2, int)
+    for _ in range(50 * others):
+        comm.Recv(buffer, MPI.ANY_SOURCE, tag, status)
+        check(buffer, seen)
+    buffers = [np.zeros(2, int) for _ in range(50 * others)]
+    requests = [comm.Irecv(buffer, MPI.ANY_SOURCE, tag) for buffer in buffers]
+    for request, buffer in zip(requests, buffers):
+        request.Wait(status)
+        check(buffer, seen)
+    assert seen == [0] + [100] * others
+    request = comm.Irecv(buffers[0], MPI.ANY_SOURCE, tag)
+    request.Cancel()
+    request.Wait(status)
+    assert status.Is_cancelled()
+    comm.Barrier()
+    for receive in (comm.Recv, lambda *arguments: comm.Irecv(*arguments).Wait()):
+        try:
+            receive(np.zeros(1, int), MPI.ANY_SOURCE, tag)
+        except MPI.Exception as error:
+            assert error.Get_error_class() == MPI.ERR_TRUNCATE
+        else:
+            raise AssertionError("no error")
+    print("ok")
+else:
+    for i in range(100):
+        comm.Send(np.array([i, 0]), 0, 7)
+    comm.Barrier()
+    if comm.rank == 1:
+        comm.Send(np.zeros(2, int), 0, 7)
+        comm.Send(np.zeros(2, int), 0, 7)
+"""
+
+
+@pytest.mark.parametrize("tag", ["7", "any"])
+def test_messages_from_anybody_across_hosts(net, tag):
+    status, out, err = net.run("--hosts", "n1:2,n2:2", "-c", ANYBODY, tag)
+    assert (status, out) == (0, "ok\n"), err
+
+
+@pytest.mark.parametrize("tag", ["7", "any"])
+def test_messages_from_anybody_by_the_network(tag):
+    """On one host, by MPICH's way for several; other libraries go their own."""
+    done = jobs.run(sys.executable, "-m", "mmpi", "run", "-n", "3", "-c", ANYBODY, tag, env={"UCX_TLS": "tcp,self", "MPIR_CVAR_NOLOCAL": "1"})
+    assert (done.returncode, done.stdout) == (0, "ok\n"), done.stderr

@@ -814,6 +814,7 @@ int receive_piece(const Part *, int source, int tag, MPI_Comm, MPI_Request *);
 Part *new_parts(const MPI_Count *lengths, int n);       /* with memory; NULL without */
 void free_parts(Part *, int n);
 int find_message(Context *, MPI_Comm, int source, int tag, MPI_Message *, MPI_Status *, int *found);    /* that is no piece; NULL: only look */
+PyObject *irecv_from_anybody(Comm *, Request *, const Buffer *, int tag, const Note *);         /* into a buffer, by what receives objects */
 int prepare_objects(MPI_Comm);          /* after MPI_Init: any communicator */
 void end_objects(void);                 /* before MPI_Finalize */
 int check_objects(Comm *, const char *method, int root);  /* can it do a collective of objects? An rc */

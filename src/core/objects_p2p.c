@@ -167,6 +167,8 @@ typedef struct {
     Frame *frame;                       /* holds what to receive into */
     Place place;
     int placed;                         /* it came right there */
+    int typed;                          /* no object: the first message comes into the buffer, and is all */
+    Buffer buffer;
     char *head;                         /* the first message */
     MPI_Count bytes;
     int n, nstrays;
@@ -258,6 +260,7 @@ static int post_pieces(Receiving *r)
  * let go: with its end its slot may be used again. A larger one has no pieces. */
 static int take_head(Receiving *r, MPI_Message *message)
 {
+    if (r->typed) { r->stage = HEAD; return PICK_C(MPI_Imrecv, r->buffer.addr, r->buffer.count, r->buffer.type, message, &r->first); }
     r->bytes = status_bytes(&r->work.status);
     r->head = r->bytes <= (MPI_Count)sizeof r->room ? r->room : get_memory((size_t)r->bytes);
     r->stage = HEAD;
@@ -342,7 +345,8 @@ static int advance_receive(Work *work)
 static PyObject *received(Work *work)
 {
     Receiving *r = (Receiving *)work;
-    if (work->cancelled) Py_RETURN_NONE;
+    if (r->typed && bring_back(r->frame)) return NULL;
+    if (work->cancelled || r->typed) Py_RETURN_NONE;
     const char *bytes = r->n || !r->place.object ? NULL : fits(&r->place, r->head, (size_t)r->bytes);
     if (bytes) memcpy(r->place.addr, bytes, (size_t)r->place.length);
     if (r->placed || bytes) return Py_NewRef(r->place.object);
@@ -581,6 +585,13 @@ static PyObject *started_receive(Request *r, int operation, const Note *note, Re
     if (rc) { free_work(&receive->work); return started(r, rc); }
     if (message) rc = take_message(receive, message);
     return started_work(r, &door, &receive->work, rc, free_work);
+}
+
+PyObject *irecv_from_anybody(Comm *self, Request *r, const Buffer *m, int tag, const Note *note)
+{
+    Receiving *receive = new_receive(self->context, self->handle, MPI_ANY_SOURCE, tag, r->frame, "buf", Py_None);
+    if (receive) { receive->typed = 1; receive->buffer = *m; }
+    return started_receive(r, OP_MPI_Irecv, note, receive, NULL);
 }
 
 METHOD(Comm, irecv, "buf=None, source=ANY_SOURCE, tag=ANY_TAG", "Start to receive an object of any size; request.wait() returns it.")
