@@ -61,7 +61,7 @@ static int loses_wildcards(void)
     char text[MPI_MAX_LIBRARY_VERSION_STRING + 1] = ""; int length, size = flight_head()->size;
     const char *netmod = getenv("MPIR_CVAR_CH4_NETMOD"), *apart = getenv("MPIR_CVAR_NOLOCAL"), *here = getenv("MPI_LOCALNRANKS");
     int by_ucx = !MPI_Get_library_version(text, &length) && strstr(text, "ch4:ucx") && !(netmod && strcmp(netmod, "ucx"));
-    return by_ucx && (!here || atoi(here) < size || (apart && strcmp(apart, "0")));         /* on one host it does not use UCX */
+    return by_ucx && size > 1 && (!here || atoi(here) < size || (apart && strcmp(apart, "0")));         /* on one host it does not use UCX */
 }
 
 static int is_unsafe(const Comm *self, int source)
