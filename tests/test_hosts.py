@@ -244,7 +244,6 @@ if comm.rank == 0:
             assert error.Get_error_class() == MPI.ERR_TRUNCATE
         else:
             raise AssertionError("no error")
-    print("ok")
 else:
     for i in range(100):
         comm.Send(np.array([i, 0]), 0, 7)
@@ -252,6 +251,16 @@ else:
     if comm.rank == 1:
         comm.Send(np.zeros(2, int), 0, 7)
         comm.Send(np.zeros(2, int), 0, 7)
+
+last, next = (comm.rank - 1) % comm.size, (comm.rank + 1) % comm.size
+for i in range(50):
+    buffer = np.zeros(2, int)
+    comm.Sendrecv(np.array([comm.rank, i]), next, 8, buffer, MPI.ANY_SOURCE, 8, status)
+    assert (list(buffer), status.source) == ([last, i], last)
+    comm.Sendrecv_replace(buffer, next, 8, MPI.ANY_SOURCE, 8, status)
+    assert (list(buffer), status.source) == ([(last - 1) % comm.size, i], last)
+if comm.rank == 0:
+    print("ok")
 """
 
 

@@ -16,7 +16,7 @@ from mmpi.trace import container
 from test_trace_truth import PROGRAM, check, check_sums, read_truth
 
 AHEAD = 1000  # seconds that the second host was up before the first
-# Between hosts MPICH from PyPI loses messages that Sendrecv and persistent receives with ANY_SOURCE wait for (docs/running.md).
+# Between hosts MPICH from PyPI loses messages that persistent receives with ANY_SOURCE wait for (docs/running.md).
 HOW = ["named"] if launch.plans.locate().maker == "mpich" else []
 
 

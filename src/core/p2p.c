@@ -38,6 +38,11 @@ SENDING(Rsend, Irsend, SEND_C, "Send a buffer to a receive that is already poste
 
 typedef struct { Context *context; MPI_Comm comm; MPI_Message message; MPI_Status status; int source, tag, found, rc; } Probe;
 
+static Probe probe_for(const Comm *self, int source, int tag)
+{
+    return (Probe){.context = self->context, .comm = self->handle, .message = MPI_MESSAGE_NULL, .status = empty_status(), .source = source, .tag = tag};
+}
+
 static int test_probe(void *probe)
 {
     Probe *p = probe;
@@ -75,7 +80,7 @@ static int is_unsafe(const Comm *self, int source)
 static int receive_from_anybody(Comm *self, Frame *frame, const Buffer *m, int tag, MPI_Status *status)
 {
     Door door; MPI_Request request = MPI_REQUEST_NULL;
-    Probe p = {.context = self->context, .comm = self->handle, .message = MPI_MESSAGE_NULL, .status = empty_status(), .source = MPI_ANY_SOURCE, .tag = tag};
+    Probe p = probe_for(self, MPI_ANY_SOURCE, tag);
     int rc = enter(&door, OP_MPI_Recv, TO_PEER(*m, MPI_ANY_SOURCE, tag));
     if (rc) return rc;
     rc = poll_until(&door, test_mprobe, &p);
@@ -139,13 +144,19 @@ METHOD(Comm, Precv_init, "buf, partitions, source=ANY_SOURCE, tag=ANY_TAG, info=
 
 /* --- send and receive in one ------------------------------------------------------------------------------ */
 
-typedef struct { MPI_Request both[2]; MPI_Status statuses[2]; int done, rc; } Pair;
+/* what is looked for, if the receive is not posted, and what it will come into */
+typedef struct { MPI_Request both[2]; MPI_Status statuses[2]; int done, rc, looking; Probe probe; const Buffer *in; } Pair;
 
 static int test_pair(void *pair)
 {
     Pair *p = pair;
+    if (p->looking && test_mprobe(&p->probe)) {
+        p->looking = 0;
+        p->rc = p->probe.rc ? p->probe.rc : PICK_C(MPI_Imrecv, p->in->addr, p->in->count, p->in->type, &p->probe.message, &p->both[0]);
+        if (p->rc) return 1;
+    }
     p->rc = p->both[1] == MPI_REQUEST_NULL ? MPI_Test(p->both, &p->done, p->statuses) : MPI_Testall(2, p->both, &p->done, p->statuses);
-    return p->done || p->rc;
+    return (p->done && !p->looking) || p->rc;
 }
 
 /* a signal handler raised: the receive is taken back, the send goes on with the frame */
@@ -160,13 +171,18 @@ static void abandon(Frame *frame, Pair *p)
 }
 
 /* Irecv and a send, tested together if that may wait, too: like every receive, this may wait without bound */
-static int exchange(Frame *frame, int operation, const Note *note, Pair *p, const Buffer *out, int dest, int sendtag, const Buffer *in, int source, int recvtag, MPI_Comm comm)
+static int exchange(Frame *frame, int operation, const Note *note, Pair *p, const Buffer *out, int dest, int sendtag, const Buffer *in, int source, int recvtag, const Comm *self)
 {
     Door door;
+    const MPI_Comm comm = self->handle;
     int rc = enter(&door, operation, note);
     if (rc) return rc;
-    *p = (Pair){{MPI_REQUEST_NULL, MPI_REQUEST_NULL}, {empty_status(), empty_status()}, 0, 0};
-    rc = PICK_C(MPI_Irecv, in->addr, in->count, in->type, source, recvtag, comm, &p->both[0]);
+    *p = (Pair){.both = {MPI_REQUEST_NULL, MPI_REQUEST_NULL}, .statuses = {empty_status(), empty_status()}, .in = in};
+    if (is_unsafe(self, source)) {
+        p->looking = 1;
+        p->probe = probe_for(self, source, recvtag);
+    } else
+        rc = PICK_C(MPI_Irecv, in->addr, in->count, in->type, source, recvtag, comm, &p->both[0]);
     if (!rc) rc = by_twin(&door, out->bytes) ? PICK_C(MPI_Isend, out->addr, out->count, out->type, dest, sendtag, comm, &p->both[1])
                                              : PICK_C(MPI_Send, out->addr, out->count, out->type, dest, sendtag, comm);
     if (rc && p->both[0] != MPI_REQUEST_NULL) {
@@ -186,7 +202,7 @@ METHOD(Comm, Sendrecv, "sendbuf, dest, sendtag=0, recvbuf=None, source=ANY_SOURC
     signature->copies = 1;
     if (PARSE(&frame, to_object, &send, to_int, &dest, to_int, &sendtag, to_object, &receive, to_int, &source, to_int, &recvtag, to_status, &status) ||
         peer_buffer(&frame, "sendbuf", send, TO_READ, dest, &out) || peer_buffer(&frame, "recvbuf", receive, TO_WRITE, source, &in)) return finish(&frame, RAISED);
-    int rc = exchange(&frame, OP_MPI_Sendrecv, BOTH_WAYS(out), &p, &out, dest, sendtag, &in, source, recvtag, self->handle);
+    int rc = exchange(&frame, OP_MPI_Sendrecv, BOTH_WAYS(out), &p, &out, dest, sendtag, &in, source, recvtag, self);
     if (rc != RAISED) set_status(status, &p.statuses[0]);
     return finish(&frame, rc);
 }
@@ -205,7 +221,7 @@ METHOD(Comm, Sendrecv_replace, "buf, dest, sendtag=0, source=ANY_SOURCE, recvtag
     } else if (copy_buffer(&frame, &in, &out))
         rc = RAISED;
     else
-        rc = exchange(&frame, OP_MPI_Sendrecv_replace, BOTH_WAYS(in), &p, &out, dest, sendtag, &in, source, recvtag, self->handle);
+        rc = exchange(&frame, OP_MPI_Sendrecv_replace, BOTH_WAYS(in), &p, &out, dest, sendtag, &in, source, recvtag, self);
     if (rc != RAISED) set_status(status, &p.statuses[0]);
     return finish(&frame, rc);
 }
@@ -242,7 +258,7 @@ METHOD(Comm, Isendrecv_replace, "buf, dest, sendtag=0, source=ANY_SOURCE, recvta
 int probe(Comm *self, int operation, int wait, int matched, int source, int tag, MPI_Message *message, MPI_Status *status, int *found)
 {
     Door door;
-    Probe p = {.context = self->context, .comm = self->handle, .message = MPI_MESSAGE_NULL, .status = empty_status(), .source = source, .tag = tag};
+    Probe p = probe_for(self, source, tag);
     int (*test)(void *) = matched ? test_mprobe : test_probe;
     if (self->handle == MPI_COMM_NULL) return MPI_ERR_COMM;     /* Open MPI would end the job */
     int rc = enter(&door, operation, NOTE(ON(self), .peer = source, .tag = tag));

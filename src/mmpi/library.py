@@ -127,6 +127,14 @@ def _revealing_names(*paths: str) -> list[str]:
     return [name.partition("mpiexec.")[2] or name for name in names if name != "mpiexec"]
 
 
+def _cached_folders(cache: bytes) -> Iterator[tuple[int, bytes]]:
+    """Where in the loader's cache the path of an MPI library stands, and its folder. (A loop over all paths takes milliseconds.)"""
+    for name in NAMES:
+        end, at = f"/{name}\0".encode(), -1
+        while (at := cache.find(end, at + 1)) >= 0:
+            yield at, cache[cache.rfind(b"\0", 0, at) + 1 : at]
+
+
 def _loader_places() -> list[Place]:
     listed = [folder for folder in os.environ.get("LD_LIBRARY_PATH", "").replace(";", ":").split(":") if folder]
     try:
@@ -134,8 +142,7 @@ def _loader_places() -> list[Place]:
             cache = file.read()
     except OSError:
         cache = b""
-    found = (os.path.split(path) for path in cache.split(b"\0") if path.startswith(b"/"))
-    cached = [os.path.realpath(os.fsdecode(folder)) for folder, name in found if os.fsdecode(name) in NAMES]
+    cached = [os.path.realpath(os.fsdecode(folder)) for _, folder in sorted(_cached_folders(cache))]
     usual = [path for folder in FOLDERS[:3] for path in (f"/usr/{folder}", f"/{folder}")]
     places = [Place(f"LD_LIBRARY_PATH: {':'.join(listed)}", listed)] if listed else []
     return [*places, Place("the loader's default folders", [*dict.fromkeys(cached), *usual])]
