@@ -252,6 +252,7 @@ else:
         comm.Send(np.zeros(2, int), 0, 7)
         comm.Send(np.zeros(2, int), 0, 7)
 
+comm.Barrier()  # what follows is for no receive of before, from any tag
 last, next = (comm.rank - 1) % comm.size, (comm.rank + 1) % comm.size
 for i in range(50):
     buffer = np.zeros(2, int)
