@@ -77,16 +77,54 @@ static int is_unsafe(const Comm *self, int source)
     return loses;
 }
 
-static int receive_from_anybody(Comm *self, Frame *frame, const Buffer *m, int tag, MPI_Status *status)
+/* what is looked for, if the receive is not posted, and what it will come into */
+typedef struct { MPI_Request both[2]; MPI_Status statuses[2]; int done, rc, looking; Probe probe; const Buffer *in; } Pair;
+
+static int test_pair(void *pair)
 {
-    Door door; MPI_Request request = MPI_REQUEST_NULL;
-    Probe p = probe_for(self, MPI_ANY_SOURCE, tag);
-    int rc = enter(&door, OP_MPI_Recv, TO_PEER(*m, MPI_ANY_SOURCE, tag));
+    Pair *p = pair;
+    if (p->looking && test_mprobe(&p->probe)) {
+        p->looking = 0;
+        p->rc = p->probe.rc ? p->probe.rc : PICK_C(MPI_Imrecv, p->in->addr, p->in->count, p->in->type, &p->probe.message, &p->both[0]);
+        if (p->rc) return 1;
+    }
+    p->rc = p->both[1] == MPI_REQUEST_NULL ? MPI_Test(p->both, &p->done, p->statuses) : MPI_Testall(2, p->both, &p->done, p->statuses);
+    return (p->done && !p->looking) || p->rc;
+}
+
+/* a signal handler raised: the receive is taken back, the send goes on with the frame */
+static void abandon(Frame *frame, Pair *p)
+{
+    PyObject *type, *value, *trace;
+    PyErr_Fetch(&type, &value, &trace);
+    if (p->both[0] != MPI_REQUEST_NULL) cancel_receive(&p->both[0], MPI_STATUS_IGNORE);
+    Frame *heap = p->both[1] != MPI_REQUEST_NULL ? evacuate(frame) : NULL;
+    if (heap) park(p->both[1], heap);
+    PyErr_Restore(type, value, trace);
+}
+
+/* Irecv and a send, if there is one, tested together if that may wait, too: like every receive, this may wait without bound */
+static int exchange(Frame *frame, int operation, const Note *note, Pair *p, const Buffer *out, int dest, int sendtag, const Buffer *in, int source, int recvtag, const Comm *self)
+{
+    Door door;
+    const MPI_Comm comm = self->handle;
+    int rc = enter(&door, operation, note);
     if (rc) return rc;
-    rc = poll_until(&door, test_mprobe, &p);
-    if (!rc) rc = p.rc;
-    if (!rc) rc = drive(&door, frame, PICK_C(MPI_Imrecv, m->addr, m->count, m->type, &p.message, &request), TO_SEND, &request, status, NULL);
-    leave(&door, rc, status);
+    *p = (Pair){.both = {MPI_REQUEST_NULL, MPI_REQUEST_NULL}, .statuses = {empty_status(), empty_status()}, .in = in};
+    if (is_unsafe(self, source)) {
+        p->looking = 1;
+        p->probe = probe_for(self, source, recvtag);
+    } else
+        rc = PICK_C(MPI_Irecv, in->addr, in->count, in->type, source, recvtag, comm, &p->both[0]);
+    if (!rc && out) rc = by_twin(&door, out->bytes) ? PICK_C(MPI_Isend, out->addr, out->count, out->type, dest, sendtag, comm, &p->both[1])
+                                             : PICK_C(MPI_Send, out->addr, out->count, out->type, dest, sendtag, comm);
+    if (rc && p->both[0] != MPI_REQUEST_NULL) {
+        MPI_Cancel(&p->both[0]);
+        MPI_Wait(&p->both[0], MPI_STATUS_IGNORE);
+    }
+    if (!rc && !(rc = poll_until(&door, test_pair, p))) rc = error_in_status(p->rc, p->statuses, 2);
+    leave(&door, rc, &p->statuses[0]);
+    if (rc == RAISED) abandon(frame, p);
     return rc;
 }
 
@@ -95,8 +133,11 @@ METHOD(Comm, Recv, "buf, source=ANY_SOURCE, tag=ANY_TAG, status=None", "Receive 
     Frame frame; PyObject *buf; Buffer m; Status *status = NULL; MPI_Status s = empty_status(); int source = MPI_ANY_SOURCE, tag = MPI_ANY_TAG;
     signature->copies = 1;
     int rc = PARSE(&frame, to_object, &buf, to_int, &source, to_int, &tag, to_status, &status) || peer_buffer(&frame, "buf", buf, TO_WRITE, source, &m) ? RAISED : 0;
-    if (!rc && is_unsafe(self, source)) rc = receive_from_anybody(self, &frame, &m, tag, &s);
-    else if (!rc) RECEIVE_C(rc, &frame, TO_PEER(m, source, tag), &s, MPI_Recv, MPI_Irecv, m.addr, m.count, m.type, source, tag, self->handle);
+    if (!rc && is_unsafe(self, source)) {
+        Pair p = {.statuses = {s, s}};
+        rc = exchange(&frame, OP_MPI_Recv, TO_PEER(m, source, tag), &p, NULL, MPI_PROC_NULL, 0, &m, source, tag, self);
+        s = p.statuses[0];
+    } else if (!rc) RECEIVE_C(rc, &frame, TO_PEER(m, source, tag), &s, MPI_Recv, MPI_Irecv, m.addr, m.count, m.type, source, tag, self->handle);
     if (rc != RAISED) set_status(status, &s);
     return finish(&frame, rc);
 }
@@ -143,57 +184,6 @@ METHOD(Comm, Precv_init, "buf, partitions, source=ANY_SOURCE, tag=ANY_TAG, info=
 }
 
 /* --- send and receive in one ------------------------------------------------------------------------------ */
-
-/* what is looked for, if the receive is not posted, and what it will come into */
-typedef struct { MPI_Request both[2]; MPI_Status statuses[2]; int done, rc, looking; Probe probe; const Buffer *in; } Pair;
-
-static int test_pair(void *pair)
-{
-    Pair *p = pair;
-    if (p->looking && test_mprobe(&p->probe)) {
-        p->looking = 0;
-        p->rc = p->probe.rc ? p->probe.rc : PICK_C(MPI_Imrecv, p->in->addr, p->in->count, p->in->type, &p->probe.message, &p->both[0]);
-        if (p->rc) return 1;
-    }
-    p->rc = p->both[1] == MPI_REQUEST_NULL ? MPI_Test(p->both, &p->done, p->statuses) : MPI_Testall(2, p->both, &p->done, p->statuses);
-    return (p->done && !p->looking) || p->rc;
-}
-
-/* a signal handler raised: the receive is taken back, the send goes on with the frame */
-static void abandon(Frame *frame, Pair *p)
-{
-    PyObject *type, *value, *trace;
-    PyErr_Fetch(&type, &value, &trace);
-    if (p->both[0] != MPI_REQUEST_NULL) cancel_receive(&p->both[0], MPI_STATUS_IGNORE);
-    Frame *heap = p->both[1] != MPI_REQUEST_NULL ? evacuate(frame) : NULL;
-    if (heap) park(p->both[1], heap);
-    PyErr_Restore(type, value, trace);
-}
-
-/* Irecv and a send, tested together if that may wait, too: like every receive, this may wait without bound */
-static int exchange(Frame *frame, int operation, const Note *note, Pair *p, const Buffer *out, int dest, int sendtag, const Buffer *in, int source, int recvtag, const Comm *self)
-{
-    Door door;
-    const MPI_Comm comm = self->handle;
-    int rc = enter(&door, operation, note);
-    if (rc) return rc;
-    *p = (Pair){.both = {MPI_REQUEST_NULL, MPI_REQUEST_NULL}, .statuses = {empty_status(), empty_status()}, .in = in};
-    if (is_unsafe(self, source)) {
-        p->looking = 1;
-        p->probe = probe_for(self, source, recvtag);
-    } else
-        rc = PICK_C(MPI_Irecv, in->addr, in->count, in->type, source, recvtag, comm, &p->both[0]);
-    if (!rc) rc = by_twin(&door, out->bytes) ? PICK_C(MPI_Isend, out->addr, out->count, out->type, dest, sendtag, comm, &p->both[1])
-                                             : PICK_C(MPI_Send, out->addr, out->count, out->type, dest, sendtag, comm);
-    if (rc && p->both[0] != MPI_REQUEST_NULL) {
-        MPI_Cancel(&p->both[0]);
-        MPI_Wait(&p->both[0], MPI_STATUS_IGNORE);
-    }
-    if (!rc && !(rc = poll_until(&door, test_pair, p))) rc = error_in_status(p->rc, p->statuses, 2);
-    leave(&door, rc, &p->statuses[0]);
-    if (rc == RAISED) abandon(frame, p);
-    return rc;
-}
 
 METHOD(Comm, Sendrecv, "sendbuf, dest, sendtag=0, recvbuf=None, source=ANY_SOURCE, recvtag=ANY_TAG, status=None", "Send and receive at once.")
 {

@@ -53,16 +53,20 @@ MILLISECOND = 1e6
 IMPORT_LIMIT, OPENS_LIMIT, INIT_LIMIT, HELLO_LIMIT = 5.0, 60, 1.0, 0.8  # ms, files, ms, seconds
 
 
-def inside(case: str, repeat: int) -> Result:
+def compile_tool(folder: str) -> str:
+    """The library that times MPI_Init_thread."""
+    tool = str(Path(folder, "libtook.so"))
+    compiler = [os.environ.get("CC") or "cc", "-O2", "-fPIC", "-shared", "-x", "c", "-", "-o", tool]
+    subprocess.run(compiler, input=TOOL, text=True, check=True)
+    return tool
+
+
+def inside(case: str, tool: str, repeat: int) -> Result:
     """Processes by turns, each of which says how long its part took."""
     clock = Clock()
-    with tempfile.TemporaryDirectory(prefix="mmpi-bench-") as folder:
-        tool = Path(folder, "libtook.so")
-        compiler = [os.environ.get("CC") or "cc", "-O2", "-fPIC", "-shared", "-x", "c", "-", "-o", str(tool)]
-        subprocess.run(compiler, input=TOOL, text=True, check=True)
-        codes = {name: code.replace("{tool}", str(tool)) for name, code in CODES[case].items()}
-        contenders = [clock.contender(name, partial(_took, code)) for name, code in codes.items()]
-        return measure(Case(case, contenders), repeat=repeat, clock=clock, single=True)
+    codes = {name: code.replace("{tool}", tool) for name, code in CODES[case].items()}
+    contenders = [clock.contender(name, partial(_took, code)) for name, code in codes.items()]
+    return measure(Case(case, contenders), repeat=repeat, clock=clock, single=True)
 
 
 def _took(code: str, n: int) -> int:
@@ -118,7 +122,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     described = machine() | {"mpi": library_of(sys.executable)}
     if warning := load_warning(described, startup.RANKS):
         print(warning, file=sys.stderr)
-    results = {case: inside(case, options.repeat) for case in (IMPORT, INIT)}
+    with tempfile.TemporaryDirectory(prefix="mmpi-bench-") as folder:
+        tool = compile_tool(folder)
+        results = {case: inside(case, tool, options.repeat) for case in (IMPORT, INIT)}
     results |= {result.case: result for result in startup.compare([startup.START], options.repeat, lambda name: None)}
     found = outcomes(results, described["mpi"])
     lines = [[outcome.row, *outcome.words()] for outcome in found]
