@@ -100,6 +100,16 @@ def test_each_ending_ends_the_job_soon_and_is_reported(last_words):
         assert sum("most recent call last" in line for line in result.stderr.splitlines()) == 1
 
 
+def test_of_ranks_that_are_killed_the_first_is_told():
+    """MPICH's launcher kills the others at once, and they may be gone before that one; if a child is left, not at all."""
+    fork = "if not os.fork(): time.sleep(9)"
+    for i, before in enumerate([""] * 15 + [fork] * 3):
+        victim = i % 3
+        words = f"if rank == {victim}:\n    {before}\n    os.kill(os.getpid(), signal.SIGKILL)\nmmpi.WORLD.Barrier()"
+        result = job(3, "import mmpi, os, signal, time\nrank, _ = mmpi.init()\n" + words)
+        assert in_report(result)[0].startswith(f"mmpi run: rank {victim} (host"), result.stderr
+
+
 def test_equal_tracebacks_are_told_once():
     result = job(4, "import mmpi\nif mmpi.init()[0] != 2:\n    raise ValueError('all but one')\nmmpi.WORLD.Barrier()")
     assert result.returncode == 1 and result.stderr.count("ValueError: all but one") == 1, result.stderr
@@ -313,7 +323,7 @@ def test_worlds_of_one_by_wish(tmp_path):
 
 def test_a_launcher_that_does_not_fit_under_the_name_of_mpi4py(tmp_path):
     """Where mpi4py would say nothing of it; else it is an error, as ever."""
-    code = "import mmpi.compat; mmpi.compat.install(); from mpi4py import MPI; print(MPI.COMM_WORLD.size)"
+    code = "import mmpi.compat; mmpi.compat.install(); from mpi4py import MPI; print(f'{MPI.COMM_WORLD.size}\\n', end='')"
     for word, count in ("0", 2), ("OFF", 2), ("yes", 0):
         result = fake(tmp_path, "slurmstepd", 2, code, {"MPI4PY_CHECK_MPIEXEC": word})
         assert result.stdout.count("1\n") == count and ("LaunchMismatch" in result.stderr) == (not count), result.stdout + result.stderr

@@ -672,14 +672,13 @@ def test_job_killed(choice: Choice) -> None:
 
 
 def test_status_without_seeing_the_ranks() -> None:
-    unseen = processes.Ranks(0, 1)
-    assert [supervise.status_of(unseen, code, (11,)) for code in (0, 3, 11, -9)] == [0, 3, 139, 137]
-    assert supervise.status_of(unseen, 11, ()) == 11
+    assert [supervise.status_of(None, code, (11,)) for code in (0, 3, 11, -9)] == [0, 3, 139, 137]
+    assert supervise.status_of(None, 11, ()) == 11
 
 
-def test_cause_of_the_end() -> None:
+def test_cause_of_the_end(tmp_path: Path) -> None:
     def seen(*statuses: int) -> processes.Ranks:
-        ranks = processes.Ranks(0, len(statuses))
+        ranks = processes.Ranks(0, len(statuses), str(tmp_path))
         ranks.ended = [processes.Rank(0, -1, number, float(number), status) for number, status in enumerate(statuses)]
         return ranks
 
@@ -699,7 +698,8 @@ def test_cause_of_the_end() -> None:
         ((9, 7 << 8, 14 << 8), 7, 7),
         ((14 << 8, 0), 137, 137),           # the rank that was killed was not seen
     ):
-        assert supervise.status_of(seen(*statuses), told, ()) == expected, (statuses, told)
+        cause = supervise.cause_of_end(seen(*statuses), told)
+        assert supervise.status_of(cause, told, ()) == expected, (statuses, told)
 
 
 def test_how_a_rank_ended() -> None:

@@ -280,6 +280,7 @@ void note_finalized(void);
 Known *new_known(void);                 /* a place for a communicator, or NULL; with or without the GIL */
 const Head *flight_head(void);
 void close_flight(void);                /* at the end: remove it */
+void release_flight(void);              /* in a child: it is its parent's */
 void set_exit_status(int);
 void ask_others(void);                  /* before MPI_Abort: where in Python they are */
 int threads_inside(char *names, size_t size);   /* threads in MPI that do not wait by a twin; listed in names */

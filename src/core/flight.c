@@ -19,6 +19,8 @@ typedef struct { Page page; Known known[KNOWN]; Ring rings[THREADS]; } Flight;
 static Flight private_flight;           /* until the file is mapped, or where it cannot be */
 static Flight *flight = &private_flight;
 static char file_name[4096];
+static int held = -1;                   /* its descriptor */
+enum { HELD_FILE = 512 };               /* more than a launcher or a program has open before us */
 static __thread Ring *my_ring __attribute__((tls_model("initial-exec")));
 
 volatile int mpi_state;
@@ -312,6 +314,22 @@ static void describe_process(Head *head)
     gethostname(head->host, sizeof head->host - 1);
 }
 
+/* Hold the record's file as the descriptor that the kernel closes first when we die, which is the one with the largest number:
+ * `mmpi run` is told of that, and so before a launcher that holds another of our descriptors can kill the other ranks for it. */
+static void hold(int file)
+{
+    release_flight();
+    held = fcntl(file, F_DUPFD_CLOEXEC, HELD_FILE);
+    if (held < 0) held = file;
+    else close(file);
+}
+
+void release_flight(void)
+{
+    if (held >= 0) close(held);
+    held = -1;
+}
+
 /* Map "<folder>/<pid>.page". Without a folder, or where it is full, the record stays private: a full file system
  * must not kill us later by SIGBUS, so the blocks are taken first. */
 int open_flight(const char *folder)
@@ -325,7 +343,7 @@ int open_flight(const char *folder)
         if (file >= 0 && (MUTANT(no_fallocate) ? ftruncate(file, sizeof *mapped) : posix_fallocate(file, 0, sizeof *mapped)) == 0)
             mapped = mmap(NULL, sizeof *mapped, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
         if (file >= 0 && mapped == MAP_FAILED) unlink(file_name);
-        if (file >= 0) close(file);
+        if (file >= 0) hold(file);
     }
     if (mapped == MAP_FAILED) *file_name = 0;
     else flight = mapped;

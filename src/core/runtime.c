@@ -248,7 +248,11 @@ FUNCTION(_doom, "status", "End the job with this status within a second.")
     return finish(&frame, 0);
 }
 
-static void in_child(void) { if (mpi_state == RUNNING && !MUTANT(no_fork_check)) mpi_state = FORKED; }
+static void in_child(void)
+{
+    release_flight();
+    if (mpi_state == RUNNING && !MUTANT(no_fork_check)) mpi_state = FORKED;
+}
 
 /* --- the start -------------------------------------------------------------------------------------------- */
 

@@ -335,9 +335,11 @@ class Hosts:
             elif "came" in event:
                 ranks.add(processes.Rank(remote.pid(event["pid"]), -1, event["came"], host=remote.node))
             elif "ended" in event:
-                rank = ranks.known[remote.pid(event["pid"])]
-                rank.ended, rank.status = time.monotonic() - event["ago"], event["status"]
-                ranks.ended.append(rank)
+                now = time.monotonic()
+                for pid, status, ago in event["ended"]:
+                    rank = ranks.known[remote.pid(pid)]
+                    rank.ended, rank.status = now - ago, status
+                    ranks.ended.append(rank)
 
     def signal(self, to: str, signum: int, fitting: bool = False) -> None:
         """Signal the processes of the job on all other hosts: "ranks", "launchers" or "all"."""

@@ -83,7 +83,7 @@ class Keeper:
         os.mkfifo(os.path.join(self.folder.path, stdin.PIPE), 0o600)
         if task["program"] is not None:
             self.folder.write(STDIN_PROGRAM, task["program"].encode("latin-1"))
-        self.ranks = processes.Ranks(0, 0)
+        self.ranks = processes.Ranks(0, 0, self.folder.path)
         self.capture = Capture(self.folder.path, task["ranks"], self.wire, self.wire.welcome)
         self.wire.send({"ready": os.uname().nodename, "pid": os.getpid(), "cores": usable_cores()})
 
@@ -122,12 +122,12 @@ class Keeper:
             self.wire.send({"came": rank, "pid": pid})
 
     def tell(self) -> None:
-        """Tell of the ranks that have ended."""
-        for rank in self.ranks.ended:
-            if rank.pid not in self.told and (rank.status is not None or rank.fd < 0):
-                self.told.add(rank.pid)
-                ago = time.monotonic() - rank.ended if rank.ended is not None else 0.0
-                self.wire.send({"ended": rank.rank, "pid": rank.pid, "status": rank.status, "ago": ago})
+        """Tell of the ranks that have ended, together, so that their times keep their order."""
+        new = [rank for rank in self.ranks.ended if rank.pid not in self.told and (rank.status is not None or rank.fd < 0)]
+        self.told |= {rank.pid for rank in new}
+        now = time.monotonic()
+        if new:
+            self.wire.send({"ended": [(rank.pid, rank.status, now - (rank.ended or now)) for rank in new]})
 
     def hand_over(self) -> None:
         """Send what the ranks left behind that tells how they ended."""

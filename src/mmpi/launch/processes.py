@@ -19,6 +19,7 @@ from collections.abc import Iterable, Sequence
 LAUNCHERS = ("mpiexec", "mpirun", "hydra_", "prterun", "prted", "orterun", "orted")
 RANK_VARIABLES = (b"PMI_RANK=", b"OMPI_COMM_WORLD_RANK=", b"PMIX_RANK=")
 PEER_GONE = 14 << 8  # how Open MPI ends a rank whose connection to another host broke
+SAME_MOMENT = 0.5  # seconds between a rank's end and the launcher's killing the others, at most
 PIDFD_GET_INFO, PIDFD_INFO_EXIT, PIDFD_INFO_SIZE = 0xC040FF0B, 8, 64
 
 
@@ -32,15 +33,60 @@ class Rank:
         self.seen: int | None = None  # the wait status before the rank's own word replaced it
 
 
+class Farewells:
+    """Tells when processes let go of their flight records in the folder of a job, which the kernel does for those that die.
+
+    A process lets go of that descriptor before any other, and is seen to end after the last. Hydra kills all ranks as soon as
+    one has lost the connection to it, and often they have ended before that one: what tells which was first is this.
+    """
+
+    IN_CLOSE_WRITE = 8
+
+    def __init__(self, folder: str) -> None:
+        import ctypes
+
+        libc = ctypes.CDLL(None)
+        self.times: dict[int, float] = {}
+        self.fd: int = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)  # may fail: a user has 128 of them
+        if self.fd >= 0:
+            libc.inotify_add_watch(self.fd, os.fsencode(folder), self.IN_CLOSE_WRITE)
+
+    def read(self, now: float) -> None:
+        """Note who has let go since the last call, in the order in which they did."""
+        if self.fd < 0 or not readable(self.fd):
+            return
+        events, at = os.read(self.fd, 1 << 16), 0
+        while at < len(events):
+            size = struct.unpack_from("I", events, at + 12)[0]
+            pid, _, kind = events[at + 16 : at + 16 + size].rstrip(b"\0").partition(b".")
+            if kind == b"page":
+                self.times[int(pid)] = now + at * 1e-9
+            at += 16 + size
+
+    def time(self, pid: int, now: float) -> float | None:
+        """When a process that has ended now let go; None if that was not its end."""
+        time = self.times.get(pid)
+        return time if time is not None and now - time < SAME_MOMENT else None
+
+    def close(self) -> None:
+        """Let the descriptor go."""
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+
 class Ranks:
     """Finds the `n` ranks below a launcher as they come, and notes how they end, in order of time."""
 
-    def __init__(self, launcher: int, n: int) -> None:
+    def __init__(self, launcher: int, n: int, folder: str) -> None:
         self.launcher = launcher
         self.missing = n
         self.known: dict[int, Rank] = {}
         self.ended: list[Rank] = []
+        self._farewells = Farewells(folder)
         self._poll = select.epoll()
+        if self._farewells.fd >= 0:
+            self._poll.register(self._farewells.fd, select.EPOLLIN)
         self._began = time.monotonic()
 
     def watch(self, seconds: float, others: Iterable[int] = ()) -> None:
@@ -92,16 +138,17 @@ class Ranks:
     def note(self, readable: Sequence[int], gone: set[int]) -> None:
         """Note the end of the ranks whose descriptors became readable (ended) or hung up (ended and waited for).
 
-        The kernel tells them in the order in which they ended, which is how a rank that was killed is told from those that
-        the launcher killed for it, microseconds later.
+        The kernel tells them in the order in which they ended, and how they said farewell before, which is how a rank that
+        was killed is told from those that the launcher killed for it, microseconds later.
         """
         now, of_fd = time.monotonic(), {rank.fd: rank for rank in self.known.values()}
+        self._farewells.read(now)
         for i, fd in enumerate(readable):
             rank = of_fd.get(fd)
             if rank is None:
                 continue
             if rank.ended is None:
-                rank.ended = now + i * 1e-9
+                rank.ended = self._farewells.time(rank.pid, now) or now + i * 1e-9
                 self.ended.append(rank)
                 self._poll.modify(rank.fd, 0)  # from now on only the hang-up
             if rank.status is None:
@@ -140,6 +187,7 @@ class Ranks:
                 rank.fd = -1
         self.missing = 0
         self._poll.close()
+        self._farewells.close()
 
 
 def status_of_zombie(pid: int) -> int | None:

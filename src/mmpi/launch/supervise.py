@@ -21,11 +21,10 @@ from .host import Host
 from .hosts import Hosts, exports
 from .output import Printer
 from .plans import FAMILIES, GRACE, Plan
-from .processes import Rank
+from .processes import SAME_MOMENT, Rank
 from .programs import STDIN_PROGRAM
 from .stdin import PIPE, SCRIPT, Input, Stream, odd_names, script
 
-SAME_MOMENT = 0.5  # seconds between a rank's end and the launcher's killing the others, at most
 ANSWERS = 1.0  # seconds before we notice the end of a rank, at most, that it has asked the others where they are
 ASKED = "asked"  # a file that says so: ask_others in runtime.c
 KILLS = (signal.SIGKILL, signal.SIGTERM)  # how a launcher ends ranks; as wait statuses the same numbers
@@ -145,7 +144,7 @@ class Job:
         self.pid = process.pid
         self.stdin, self.stdout, self.stderr = source.writer, process.stdout, process.stderr
         self.returncode: int | None = None
-        self.ranks = processes.Ranks(process.pid, plan.ranks)
+        self.ranks = processes.Ranks(process.pid, plan.ranks, folder.path)
         self.ending: Ending | None = None
         self.cause: processes.Rank | None = None  # once it has ended: the rank that failed first
         self.scene = report.Scene()  # once it has ended: what there is to say about that
@@ -265,12 +264,14 @@ class Job:
         code, family = self._process.returncode, FAMILIES[self.plan.launcher]
         self.scene = report.Scene.of(self._folder.path, report.killed_for_memory() > self._killed_before)
         believe(self.ranks, self.scene.heads)
-        self.cause = cause_of_end(self.ranks, code)
+        late = self.ending and self.asked is None and self.ending.step == Ending.KILL_ALL  # its launcher did not end it, we did
+        self.cause = self.ranks.failure() if late else cause_of_end(self.ranks, code)
         if self.ending or self.cause:
             own = self.failed if self.asked is None else [rank for rank in self.ranks.ended if rank.pid in self.scene.words]
             others = [rank for rank in self.ranks.ended if rank not in own]
             self.scene.look_at_others(self._folder.path, others, (self._moment or time.time()) - ANSWERS)
-        self.returncode = self.asked if self.asked is not None else status_of(self.ranks, code, family.BARE_SIGNALS)
+        bare = family.BARE_SIGNALS if self.ranks.missing > 0 else ()
+        self.returncode = self.asked if self.asked is not None else status_of(self.cause, code, bare)
         self.ranks.close()
         os.close(self._pidfd)
         self._input.close()
@@ -402,17 +403,15 @@ def cause_of_end(ranks: processes.Ranks, code: int) -> processes.Rank | None:
         return first
     told = [rank for rank in ranks.ended if rank.status in KILLS and code in (rank.status, 128 + rank.status)]
     if told or code < 0 or code in (0, 255):
-        return told[0] if told else first
+        return min(told, key=lambda rank: rank.ended or 0.0) if told else first
     return own
 
 
-def status_of(ranks: processes.Ranks, code: int, bare_signals: Sequence[int]) -> int:
+def status_of(cause: processes.Rank | None, code: int, bare_signals: Sequence[int]) -> int:
     """The exit status of a job: that of the rank that failed first, as far as it was seen, else what mpiexec says.
 
-    Only ranks that end within milliseconds are not seen. `bare_signals` are numbers by which this mpiexec then means a signal.
+    `bare_signals` are numbers by which this mpiexec means a signal, if not all ranks were seen, as those that end within milliseconds.
     """
-    told = code if code >= 0 else 128 - code
-    cause = cause_of_end(ranks, code)
     if cause is None or cause.status is None:
-        return 128 + told if ranks.missing > 0 and told in bare_signals else told
+        return 128 + code if code in bare_signals else code if code >= 0 else 128 - code
     return os.WEXITSTATUS(cause.status) if os.WIFEXITED(cause.status) else 128 + os.WTERMSIG(cause.status)
