@@ -684,6 +684,30 @@ def test_spawned_worlds_without_mmpi_run(tmp_path):
     check_spawned(trace_reader.read(tmp_path / "trace"), tmp_path / "trace")
 
 
+def test_what_goes_on_by_a_communicator_made_elsewhere_is_listed(tmp_path):
+    """Nobody knows which communicators of other ranks it is: calls on it are not matched, and not forgotten either."""
+    traced(tmp_path, 2, """
+    import ctypes
+    Handle = ctypes.c_uint if MPI._sizeof(MPI.Comm) == 4 else ctypes.c_void_p
+    made = Handle()
+    assert not ctypes.CDLL(None).MPI_Comm_dup(Handle(W.handle), ctypes.byref(made))
+    twin = MPI.Comm.fromhandle(made.value)
+    W.Barrier()
+    twin.Barrier()
+    twin.Ibarrier().Wait()
+    lasting = twin.Barrier_init()
+    lasting.Start()
+    lasting.Wait()
+    lasting.Free()
+    twin.Sendrecv(bytes(3), 1 - rank, 0, bytearray(3), 1 - rank, 0)
+    """)
+    found = mmpi.trace.load(tmp_path / "trace")
+    names = np.array([operation["name"] for operation in found.operations])[found.calls["operation"][found.unmatched["call"]]]
+    assert set(found.unmatched["why"].tolist()) == {6}
+    assert sorted(names) == sorted(["MPI_Barrier", "MPI_Barrier_init", "MPI_Ibarrier", "MPI_Sendrecv", "MPI_Start"] * 2)
+    assert not np.isin(found.unmatched["call"], found.collectives["call"]).any()
+
+
 SPAWNING_IN_C = """
 #include <mpi.h>
 int main(int argc, char **argv)

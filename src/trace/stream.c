@@ -143,7 +143,7 @@ static int scan_collective(Scan *x)
     uint32_t number = (uint32_t)tag_of(r);
     Membership in = membership(x->s, comm_of(r));
     int32_t comm = in.rank < 0 ? 0 : in.comm, returned = (x->operation.does & RETURNS) != 0;
-    if (!comm || number == UINT32_MAX || flags_of(r) & RECORD_ERROR) return 0;
+    if (number == UINT32_MAX || flags_of(r) & RECORD_ERROR) return 0;
     Member *m = PUSH(&x->s->members);
     if (!m) return -1;
     *m = (Member){.record = x->record, .call = x->number, .done = returned ? -1 : (int64_t)x->number, .start = x->start, .number = number,

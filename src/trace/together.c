@@ -33,7 +33,7 @@ static uint64_t ordered(int64_t ns) { return (uint64_t)ns ^ UINT64_C(1) << 63; }
 
 /* --- instances -------------------------------------------------------------------------------------------- */
 
-/* All members, sorted by communicator and number, then round. */
+/* All members of communicators that are known, sorted by communicator and number, then round. The others are listed. */
 static int gather(Merge *m)
 {
     size_t n = 0, at = 0;
@@ -45,9 +45,11 @@ static int gather(Merge *m)
     for (size_t i = 0; i < m->nstreams && !bad; i++)
         for (size_t k = 0; k < m->streams[i].members.n; k++) {
             Member *p = &m->streams[i].members.at[k];
+            if (!p->comm) { bad = bad || list_unmatched(m, p->call, NOT_TOLD); continue; }
             places[at] = (Place){p->round, at};
             members[at++] = p;
         }
+    n = at;
     bad = bad || sort_places(places, n);
     for (size_t i = 0; i < n && !bad; i++) {
         const Member *p = members[places[i].index];

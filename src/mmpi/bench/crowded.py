@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""More ranks than cores: whole jobs by turns, mmpi through `mmpi run` beside the same calls in C.
+"""More ranks than cores: whole jobs by turns, mmpi through `mmpi run` beside the same calls in C, and by mpi4py under plain `mpiexec`.
 
 python -m mmpi.bench.crowded [--mpich PYTHON] [--openmpi PYTHON] [--ranks 4,8,16] [--repeat N] [--json FILE]
 
-PYTHON is the interpreter of an environment in which mmpi uses that library; without either, this one is measured.
+PYTHON is the interpreter of an environment in which mmpi uses that library; without either, this one is measured. mpi4py is measured
+where it is installed.
 """
 
 from __future__ import annotations
 
 import argparse
 import array
+import importlib
 import json
 import os
 import statistics
@@ -40,10 +42,8 @@ CROWD = {"PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe"}
 # --- in a job -------------------------------------------------------------------------------------------------------
 
 
-def statements(comm: Any) -> dict[str, Callable[[int], object]]:
-    """What Python does n times; then it checks the last answer."""
-    import mmpi
-
+def statements(comm: Any, add: Any) -> dict[str, Callable[[int], object]]:
+    """What Python does n times; then it checks the last answer. `add` is the operation SUM."""
     rank, size = comm.rank, comm.size
     mine, other = array.array("d", [rank + 1]), array.array("d", [0])
     left, right, total = (rank - 1) % size, (rank + 1) % size, size * (size + 1) / 2
@@ -65,7 +65,7 @@ def statements(comm: Any) -> dict[str, Callable[[int], object]]:
         "barrier": repeated(comm.Barrier, None),
         "bcast": repeated(partial(comm.Bcast, news), 7, news),
         "ring": repeated(partial(comm.Sendrecv, mine, right, 0, other, left, 0), left + 1, other),
-        "object allreduce": repeated(partial(comm.allreduce, rank + 1.0, mmpi.SUM), total),
+        "object allreduce": repeated(partial(comm.allreduce, rank + 1.0, add), total),
         "object barrier": repeated(comm.barrier, None),
         "object bcast": repeated(partial(comm.bcast, 7.0 if rank == 0 else None), 7),
         "object ring": repeated(partial(comm.sendrecv, rank, right, 0, None, left, 0), left),
@@ -82,11 +82,9 @@ def in_c() -> dict[str, Callable[[int], object]]:
 
 def work(face: str, names: Sequence[str]) -> None:
     """Rank 0 says how often, all ranks do it; rank 0 prints the seconds that one takes. Ranks of face `mixed` are C from 1 on."""
-    import mmpi
-
-    rank, _ = mmpi.init()
-    comm = mmpi.WORLD
-    runs = in_c() if face == "c" or (face == "mixed" and rank) else statements(comm)
+    mpi = importlib.import_module("mpi4py.MPI" if face == "mpi4py" else "mmpi.MPI")
+    comm, rank = mpi.COMM_WORLD, mpi.COMM_WORLD.Get_rank()
+    runs = in_c() if face == "c" or (face == "mixed" and rank) else statements(comm, mpi.SUM)
     found = {}
     for name in names:
         if rank == 0:
@@ -170,7 +168,11 @@ def library_of(python: str) -> str:
 
 def kinds(mpich: str | None = None, openmpi: str | None = None) -> list[Kind]:
     """The jobs that go by turns."""
-    found = []
+    found = [
+        Kind(f"mpi4py, {name}", python, "mpi4py", (*TYPED, *OBJECTS), None)
+        for name, python in (("Open MPI", openmpi), ("MPICH", mpich))
+        if python and ask(python, "import importlib.util; print(importlib.util.find_spec('mpi4py') is not None)") == "True"
+    ]
     if openmpi:
         found += [Kind("C, Open MPI", openmpi, "c", TYPED, None), Kind("mmpi, Open MPI", openmpi, "typed", (*TYPED, *OBJECTS))]
     if mpich:
@@ -249,18 +251,19 @@ GOALS = (
 
 
 def rows(samples: Samples) -> Iterator[list[str]]:
-    """A row for each goal, number of ranks and name that was measured: times in us, the ratio, and whether it is enough."""
-    yield ["case", "ranks", "us", "beside", "us", "ratio", "target", ""]
+    """A row for each goal, number of ranks and name that was measured: times in us, the ratio, and whether it is enough; and mpi4py's time."""
+    yield ["case", "ranks", "us", "beside", "us", "ratio", "target", "", "mpi4py, us"]
     for goal in GOALS:
         for (kind, n, name), mine in samples.items():
             theirs = samples.get((goal.other, n, TWIN[name]))
             if kind != goal.kind or name not in goal.names or not theirs or (goal.ranks and n not in goal.ranks):
                 continue
             ratio = statistics.median(a / b for a, b in zip(mine, theirs, strict=True))
-            times = [f"{1e6 * statistics.median(s):.1f} ± {1e6 * spread(s):.1f}" for s in (mine, theirs)]
+            others = samples.get((kind.replace("mmpi", "mpi4py"), n, name))
+            times = [f"{1e6 * statistics.median(s):.1f} ± {1e6 * spread(s):.1f}" if s else "-" for s in (mine, theirs, others)]
             cured = goal.limit < 1 and statistics.median(theirs) < SLOW
             verdict = "OK" if ratio <= goal.limit else "no need" if cured else "MISSED"
-            yield [f"{kind}: {name}", str(n), times[0], goal.other, times[1], f"{ratio:.3g}", f"{goal.limit:.3g}", verdict]
+            yield [f"{kind}: {name}", str(n), times[0], goal.other, times[1], f"{ratio:.3g}", f"{goal.limit:.3g}", verdict, times[2]]
 
 
 def spread(values: Sequence[float]) -> float:

@@ -51,7 +51,10 @@ MESSAGES = {
     "Psend_init": SENDS | PREPARES | PARTITIONED, "Precv_init": RECEIVES | PREPARES | PARTITIONED,
     "MPE_Log_send": SENDS, "MPE_Log_receive": RECEIVES,
 }  # fmt: skip
-NEITHER = {"Probe", "Iprobe", "Mprobe", "Improbe", "Comm_create_group", "Comm_create_from_group", "Intercomm_create_from_groups"}
+NEITHER = {  # their records may have a tag all the same
+    *("Probe", "Iprobe", "Mprobe", "Improbe", "Comm_create_group", "Comm_create_from_group", "Intercomm_create_from_groups"),
+    *(begin + end for begin in ("Wait", "Test", "Request_get_status") for end in ("", "any", "some", "all", "_any", "_some", "_all")),
+}
 NONBLOCKING = re.compile(r"I(?!nter|nfo|nit)|(Comm|File)_i")
 
 
