@@ -113,14 +113,23 @@ PyTypeObject *class_of(Imported *wanted)
     if (wanted->class) return wanted->class;
     if (!wanted->key) wanted->key = PyUnicode_InternFromString(wanted->module);
     PyObject *module = wanted->key ? PyDict_GetItemWithError(PyImport_GetModuleDict(), wanted->key) : NULL;
-    wanted->class = module ? (PyTypeObject *)PyObject_GetAttrString(module, wanted->name) : NULL;
+    if (!module) return NULL;
+    wanted->class = (PyTypeObject *)PyObject_GetAttrString(module, wanted->name);
     if (!wanted->class) PyErr_Clear();
     return wanted->class;
 }
 
-static Imported ndarray = {"numpy", "ndarray", NULL, NULL};
+static Imported ndarray = {"numpy", "ndarray", NULL, NULL}, array = {"array", "array", NULL, NULL};
 
-int is_array(PyObject *object) { return Py_TYPE(object) == class_of(&ndarray); }
+int is_array_array(PyObject *object) { return Py_TYPE(object) == class_of(&array); }
+
+/* without a look for NumPy where the class says enough */
+int is_array(PyObject *object)
+{
+    PyTypeObject *class = Py_TYPE(object);
+    if (ndarray.class) return class == ndarray.class;
+    return class != &PyBytes_Type && class != &PyMemoryView_Type && !is_array_array(object) && class == class_of(&ndarray);
+}
 
 static int is_subarray(PyObject *object) { return ndarray.class && PyObject_TypeCheck(object, ndarray.class); }
 

@@ -335,6 +335,7 @@ enum { ONE_SEGMENT = 1 | 2, ALIGNED = 0x100, WRITEABLE = 0x400 };
 typedef struct { const char *module, *name; PyObject *key; PyTypeObject *class; } Imported;
 PyTypeObject *class_of(Imported *);     /* a class of a module that we do not import: NULL until somebody has */
 int is_array(PyObject *);               /* exactly numpy.ndarray, once somebody has imported it */
+int is_array_array(PyObject *);         /* exactly array.array */
 
 /* --- what an argument means: converters (args.c) ---------------------------------------------------------- */
 

@@ -488,12 +488,6 @@ static PyObject *get_array(const char *skeleton, size_t bytes, Part *part)
 
 /* --- bytes, bytearray, str, array.array, memoryview ------------------------------------------------------- */
 
-static int is_array_array(PyObject *object)
-{
-    static Imported array = {"array", "array", NULL, NULL};
-    return Py_TYPE(object) == class_of(&array);
-}
-
 static int describe_items(Frame *frame, Description *d, char kind, const Py_buffer *view, const char *format)
 {
     size_t text = strlen(format) + 1;
