@@ -54,6 +54,7 @@ MUTANTS = (
     Mutant("no_mismatch_check", "test_checking.py::test_an_uncaught_mismatch_ends_the_job_and_names_it"),
     Mutant("no_record", "test_flight.py::test_others_see_a_blocked_rank"),
     Mutant("no_fallocate", "test_flight.py::test_a_full_file_system_kills_nobody"),
+    Mutant("no_farewell", "test_flight.py::test_a_dying_rank_lets_go_of_its_record_first"),
     Mutant("polls_count", "test_hang_zoo.py::test_a_hang_is_explained_in_time[iprobe_loop]"),
     Mutant("no_naps", "test_crowded.py::test_an_idle_rank_leaves_the_core_to_others"),
     Mutant("no_signal_check", "test_interrupts.py::test_keyboard_interrupt_in_every_mode"),

@@ -338,6 +338,23 @@ def test_a_full_file_system_kills_nobody(tmp_path):
     assert lines(result) == ["(0, 1)"] and result.stderr == ""
 
 
+def test_a_dying_rank_lets_go_of_its_record_first():
+    """The kernel closes the last descriptor first, and a child must not keep it."""
+    code = """
+import os, mmpi
+def last():
+    paths = [f"/proc/self/fd/{fd}" for fd in sorted(os.listdir("/proc/self/fd"), key=int)]
+    return os.readlink([path for path in paths if os.path.lexists(path)][-1])
+mmpi.init()
+assert last().endswith(f"/{os.getpid()}.page"), last()
+if not (pid := os.fork()):
+    os._exit(last().endswith(".page"))
+assert os.waitpid(pid, 0)[1] == 0
+print("so")
+"""
+    assert lines(job(2, code)) == ["so"] * 2
+
+
 @pytest.mark.parametrize("names", [["2147483646.page"], ["2147483646.stack"], ["2147483646.page", "2147483646.stack"]])
 def test_what_killed_ranks_left_is_swept(names):
     folder = Path(f"/dev/shm/mmpi-{os.getuid()}-{uuid.uuid4().hex[:8]}")

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -700,6 +701,48 @@ def test_cause_of_the_end(tmp_path: Path) -> None:
     ):
         cause = supervise.cause_of_end(seen(*statuses), told)
         assert supervise.status_of(cause, told, ()) == expected, (statuses, told)
+
+
+@pytest.mark.parametrize("moment, first", [(LIMIT, 0), (0, 1)])
+def test_who_let_go_of_its_record_first_ended_first(moment: float, first: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever order the kernel tells their ends in; but not if that was long before."""
+    code = """
+import os
+file = os.open(f"{os.getpid()}.page", os.O_RDWR | os.O_CREAT)
+for done in (lambda: None, lambda: os.close(file), lambda: os.kill(os.getpid(), 9)):
+    done()
+    print(flush=True)
+    input()
+"""
+    monkeypatch.setattr(processes, "SAME_MOMENT", moment)
+    ranks = processes.Ranks(0, 0, str(tmp_path))
+    started = [subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=tmp_path) for _ in range(2)]
+    told = [(process.stdin, process.stdout) for process in started]
+
+    def go_on(rank: int) -> None:
+        stdin, stdout = told[rank]
+        assert stdin and stdout
+        stdin.write(b"\n")
+        stdin.flush()
+        stdout.readline()
+
+    def ended(number: int) -> bool:
+        ranks.watch(0)
+        return len(ranks.ended) == number
+
+    for number, process in enumerate(started):
+        ranks.add(processes.Rank(process.pid, os.pidfd_open(process.pid), number))
+    for rank in (0, 1):  # lets go
+        assert (stdout := told[rank][1]) and stdout.readline()
+        go_on(rank)
+    for rank in (1, 0):  # dies
+        go_on(rank)
+        wait_for(partial(ended, 2 - rank), "not seen to end")
+    for process in started:
+        process.communicate()
+    failed = ranks.failure()
+    assert [rank.rank for rank in ranks.ended] == [1, 0] and failed and failed.rank == first
+    ranks.close()
 
 
 def test_how_a_rank_ended() -> None:

@@ -319,7 +319,7 @@ static void describe_process(Head *head)
 static void hold(int file)
 {
     release_flight();
-    held = fcntl(file, F_DUPFD_CLOEXEC, HELD_FILE);
+    held = MUTANT(no_farewell) ? -1 : fcntl(file, F_DUPFD_CLOEXEC, HELD_FILE);
     if (held < 0) held = file;
     else close(file);
 }
