@@ -680,6 +680,7 @@ def test_status_without_seeing_the_ranks() -> None:
 def test_cause_of_the_end(tmp_path: Path) -> None:
     def seen(*statuses: int) -> processes.Ranks:
         ranks = processes.Ranks(0, len(statuses), str(tmp_path))
+        ranks.close()
         ranks.ended = [processes.Rank(0, -1, number, float(number), status) for number, status in enumerate(statuses)]
         return ranks
 

@@ -342,8 +342,8 @@ int open_flight(const char *folder)
         int file = open(file_name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
         if (file >= 0 && (MUTANT(no_fallocate) ? ftruncate(file, sizeof *mapped) : posix_fallocate(file, 0, sizeof *mapped)) == 0)
             mapped = mmap(NULL, sizeof *mapped, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
-        if (file >= 0 && mapped == MAP_FAILED) unlink(file_name);
-        if (file >= 0) hold(file);
+        if (mapped != MAP_FAILED) hold(file);
+        else if (file >= 0) { unlink(file_name); close(file); }
     }
     if (mapped == MAP_FAILED) *file_name = 0;
     else flight = mapped;

@@ -108,9 +108,9 @@ static int exchange(Frame *frame, int operation, const Note *note, Pair *p, cons
 {
     Door door;
     const MPI_Comm comm = self->handle;
+    *p = (Pair){.both = {MPI_REQUEST_NULL, MPI_REQUEST_NULL}, .statuses = {empty_status(), empty_status()}, .in = in};
     int rc = enter(&door, operation, note);
     if (rc) return rc;
-    *p = (Pair){.both = {MPI_REQUEST_NULL, MPI_REQUEST_NULL}, .statuses = {empty_status(), empty_status()}, .in = in};
     if (is_unsafe(self, source)) {
         p->looking = 1;
         p->probe = probe_for(self, source, recvtag);
@@ -134,7 +134,7 @@ METHOD(Comm, Recv, "buf, source=ANY_SOURCE, tag=ANY_TAG, status=None", "Receive 
     signature->copies = 1;
     int rc = PARSE(&frame, to_object, &buf, to_int, &source, to_int, &tag, to_status, &status) || peer_buffer(&frame, "buf", buf, TO_WRITE, source, &m) ? RAISED : 0;
     if (!rc && is_unsafe(self, source)) {
-        Pair p = {.statuses = {s, s}};
+        Pair p;
         rc = exchange(&frame, OP_MPI_Recv, TO_PEER(m, source, tag), &p, NULL, MPI_PROC_NULL, 0, &m, source, tag, self);
         s = p.statuses[0];
     } else if (!rc) RECEIVE_C(rc, &frame, TO_PEER(m, source, tag), &s, MPI_Recv, MPI_Irecv, m.addr, m.count, m.type, source, tag, self->handle);

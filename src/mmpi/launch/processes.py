@@ -52,9 +52,7 @@ class Farewells:
             libc.inotify_add_watch(self.fd, os.fsencode(folder), self.IN_CLOSE_WRITE)
 
     def read(self, now: float) -> None:
-        """Note who has let go since the last call, in the order in which they did."""
-        if self.fd < 0 or not readable(self.fd):
-            return
+        """There is something to read: note who has let go since the last call, in the order in which they did."""
         events, at = os.read(self.fd, 1 << 16), 0
         while at < len(events):
             size = struct.unpack_from("I", events, at + 12)[0]
@@ -65,8 +63,8 @@ class Farewells:
 
     def time(self, pid: int, now: float) -> float | None:
         """When a process that has ended now let go; None if that was not its end."""
-        time = self.times.get(pid)
-        return time if time is not None and now - time < SAME_MOMENT else None
+        then = self.times.get(pid)
+        return then if then is not None and now - then < SAME_MOMENT else None
 
     def close(self) -> None:
         """Let the descriptor go."""
@@ -76,7 +74,7 @@ class Farewells:
 
 
 class Ranks:
-    """Finds the `n` ranks below a launcher as they come, and notes how they end, in order of time."""
+    """Finds the `n` ranks below a launcher as they come, and notes how they end, as they are seen to, and when they did."""
 
     def __init__(self, launcher: int, n: int, folder: str) -> None:
         self.launcher = launcher
@@ -142,7 +140,8 @@ class Ranks:
         was killed is told from those that the launcher killed for it, microseconds later.
         """
         now, of_fd = time.monotonic(), {rank.fd: rank for rank in self.known.values()}
-        self._farewells.read(now)
+        if self._farewells.fd in readable:  # who is seen to end has let go before, and the kernel tells that first
+            self._farewells.read(now)
         for i, fd in enumerate(readable):
             rank = of_fd.get(fd)
             if rank is None:

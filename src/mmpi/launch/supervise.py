@@ -179,7 +179,7 @@ class Job:
         """The ranks that ended the job or failed by themselves as well, in the order in which they did."""
         own = [rank for rank in self.ranks.ended if rank.status and (rank.status not in KILLS or rank.pid in self.scene.words)]
         first = [self.cause] if self.cause and self.cause.status else []
-        return first + sorted((rank for rank in own if rank is not self.cause), key=lambda rank: rank.ended or 0.0)
+        return first + [rank for rank in own if rank is not self.cause]
 
     def poll(self) -> int | None:
         """The exit status of the job if it has ended, else None."""
@@ -369,7 +369,7 @@ def believe(ranks: processes.Ranks, heads: Mapping[int, Head]) -> None:
 
     A rank that aborts the job decides so before the launcher kills anybody, but may be the last to end. One that ends
     without MPI_Finalize has failed, whatever its status; the launcher notices at the same moment as we do. Processes that
-    ranks have spawned are known by their records only.
+    ranks have spawned are known by their records only. From now on all are in order of time.
     """
     uptime = time.time() - time.monotonic()
     strangers = {pid: head for pid, head in heads.items() if pid not in ranks.known and head.status > 0}
@@ -383,6 +383,7 @@ def believe(ranks: processes.Ranks, heads: Mapping[int, Head]) -> None:
             rank.status, rank.ended = (head.status & 0xFF) << 8, min(rank.ended, head.decided - uptime)
         elif rank.status == 0 and head.initialized:
             rank.status, rank.ended = 1 << 8, rank.ended - SAME_MOMENT
+    ranks.ended.sort(key=lambda rank: rank.ended or 0.0)
 
 
 def cause_of_end(ranks: processes.Ranks, code: int) -> processes.Rank | None:
@@ -403,7 +404,7 @@ def cause_of_end(ranks: processes.Ranks, code: int) -> processes.Rank | None:
         return first
     told = [rank for rank in ranks.ended if rank.status in KILLS and code in (rank.status, 128 + rank.status)]
     if told or code < 0 or code in (0, 255):
-        return min(told, key=lambda rank: rank.ended or 0.0) if told else first
+        return told[0] if told else first
     return own
 
 
@@ -412,6 +413,7 @@ def status_of(cause: processes.Rank | None, code: int, bare_signals: Sequence[in
 
     `bare_signals` are numbers by which this mpiexec means a signal, if not all ranks were seen, as those that end within milliseconds.
     """
+    told = code if code >= 0 else 128 - code
     if cause is None or cause.status is None:
-        return 128 + code if code in bare_signals else code if code >= 0 else 128 - code
+        return 128 + told if told in bare_signals else told
     return os.WEXITSTATUS(cause.status) if os.WIFEXITED(cause.status) else 128 + os.WTERMSIG(cause.status)

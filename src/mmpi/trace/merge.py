@@ -51,10 +51,8 @@ MESSAGES = {
     "Psend_init": SENDS | PREPARES | PARTITIONED, "Precv_init": RECEIVES | PREPARES | PARTITIONED,
     "MPE_Log_send": SENDS, "MPE_Log_receive": RECEIVES,
 }  # fmt: skip
-NEITHER = {  # their records may have a tag all the same
-    *("Probe", "Iprobe", "Mprobe", "Improbe", "Comm_create_group", "Comm_create_from_group", "Intercomm_create_from_groups"),
-    *(begin + end for begin in ("Wait", "Test", "Request_get_status") for end in ("", "any", "some", "all", "_any", "_some", "_all")),
-}
+NEITHER = {"Probe", "Iprobe", "Mprobe", "Improbe", "Comm_create_group", "Comm_create_from_group", "Intercomm_create_from_groups"}
+COMPLETING = ("Wait", "Test", "Request_get_status")  # so begin calls whose records may have the tag of what came
 NONBLOCKING = re.compile(r"I(?!nter|nfo|nit)|(Comm|File)_i")
 
 
@@ -63,7 +61,7 @@ def does(name: str) -> int:
     base = name.removeprefix("MPI_").removeprefix("MPIX_").removesuffix("_c")
     if base in MESSAGES:
         return MESSAGES[base]
-    if base in NEITHER:
+    if base in NEITHER or base.startswith(COMPLETING):
         return 0
     return COLLECTIVE | (PREPARES if base.endswith("_init") else RETURNS if NONBLOCKING.match(base) else 0)
 
