@@ -16,10 +16,12 @@ from typing import Any
 import pytest
 
 from mmpi import job
+from mmpi.launch import hydra
+from mmpi.launch.folder import remove_leftovers
 
 MARK = "MMPI_TEST_SUITE"  # in the environment of everything that the suite starts
 SHARED_MEMORY = Path("/dev/shm")
-SEGMENTS = ("mpich_shm_", "sm_segment.", "Intel_MPI_")  # of MPI libraries; none of ours
+OTHERS = (*hydra.LEFTOVERS, "/dev/shm/sm_segment.*")  # of MPI libraries; none of ours
 PREFIX = "mmpi-tests-"
 HYPOTHESIS = "hypothesis"  # where it notes what it knows of the modules: not into the user's folder
 
@@ -64,7 +66,7 @@ class Leftovers:
     """Processes, shared memory and temporary files that outlive the suite."""
 
     def __init__(self) -> None:
-        self.mark = uuid.uuid4().hex
+        self.mark, self.began = uuid.uuid4().hex, time.time()
         self.remove_stale_folders()
         self.folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
         self.old_folder = os.environ.get("TMPDIR")
@@ -129,19 +131,18 @@ class Leftovers:
         memory = [f"shared memory {path} {content(path)}" for path in self.shared_memory() - self.before if not self.in_use(path)]
         return self.processes() + sorted(memory) + sorted(self.files())
 
-    def remove_segments(self) -> None:
+    def remove_others(self) -> None:
         """Remove what an MPI library could not: tests kill processes that `mmpi run` did not start, and so does not tidy up."""
         job.sweep()  # as the next rank that starts would
-        for path in self.shared_memory() - self.before:
-            if path.name.startswith(SEGMENTS) and not self.in_use(path):
-                path.unlink(missing_ok=True)
+        remove_leftovers(OTHERS, os.getuid(), self.began)
 
     def close(self) -> list[str]:
         """Give the last ones a moment to end; then tell what is left, and tidy up."""
         end = time.monotonic() + job.STARTING + 5
         while (found := self.found()) and time.monotonic() < end:
             time.sleep(0.1)
-            self.remove_segments()
+            self.remove_others()
+        self.remove_others()
         os.environ.pop(MARK, None)
         os.environ.pop("TMPDIR", None)
         if self.old_folder is not None:

@@ -75,14 +75,14 @@ def sweep(parent: str, uid: int) -> None:
             os.close(lock)
 
 
-def remove_leftovers(patterns: Iterable[str], uid: int, since: float, parent: str = "/dev/shm") -> None:
-    """Remove shared memory, made since a time, that an MPI library left behind when its ranks were killed.
+def remove_leftovers(patterns: Iterable[str], uid: int, since: float) -> None:
+    """Remove shared memory and files, made since a time, that an MPI library left behind when its ranks were killed.
 
     The names do not tell the job. But memory that no process has open or mapped has no user: whoever makes it has it open,
     then mapped, until it is removed. So files are listed first, then descriptors are read, and mappings last.
     """
     ours = []
-    for path in (p for pattern in patterns for p in glob.glob(os.path.join(parent, pattern))):
+    for path in (p for pattern in patterns for p in glob.glob(pattern)):
         try:
             status = os.lstat(path)
         except OSError:

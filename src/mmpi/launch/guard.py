@@ -18,7 +18,7 @@ signal TERM
 signal CONT
 sleep 1
 signal KILL && sleep 0.2 && signal KILL
-for file in $3; do  # shared memory that nobody uses any more: see folder.remove_leftovers
+for file in $3; do  # what nobody uses any more: see folder.remove_leftovers
   [ -O "$file" ] && [ "$file" -nt "$2/run" ] || continue
   ls -l /proc/[0-9]*/fd 2>/dev/null | grep -qF "$file" || grep -qsF "$file" /proc/[0-9]*/maps || rm -f "$file"
 done
@@ -32,7 +32,7 @@ class Guard:
     def __init__(self, plan: Plan) -> None:
         reader, self._writer = os.pipe2(os.O_CLOEXEC)
         null = subprocess.DEVNULL
-        leftovers = " ".join(f"/dev/shm/{pattern}" for pattern in FAMILIES[plan.launcher].LEFTOVERS)
+        leftovers = " ".join(FAMILIES[plan.launcher].LEFTOVERS)
         words = ["/bin/sh", "-c", SCRIPT, "mmpi-guard", plan.job, plan.directory, leftovers]
         try:
             self._process = subprocess.Popen(words, stdin=reader, stdout=null, stderr=null, cwd="/", start_new_session=True)

@@ -16,8 +16,9 @@ NEIGHBOURS = ("hydra_pmi_proxy",)
 RANK = "PMI_RANK"
 # Its exit status ORs those of the ranks and has a bare number for a signal: these are hardly meant as a status.
 BARE_SIGNALS = (signal.SIGABRT, signal.SIGKILL, signal.SIGSEGV)
-# Shared memory that MPICH and Intel MPI leave behind when ranks are killed.
-LEFTOVERS = ("mpich_shm_*", "Intel_MPI_*")
+# What MPICH and Intel MPI leave behind: shared memory when ranks are killed, and after MPI_Abort a description of the machine,
+# which ranks read in MPI_Init. One that finds none there looks at the machine itself.
+LEFTOVERS = ("/dev/shm/mpich_shm_*", "/dev/shm/Intel_MPI_*", "/tmp/hydra_hwloc_xmlfile_*")
 
 # With more ranks than cores MPICH spins without giving way: on older kernels an 8-byte allreduce of 4 ranks on 2 cores takes
 # about 10 ms. What helps tenfold and more is collectives over messages, whose progress engine does give way, and a nanosleep
