@@ -4,7 +4,7 @@
 python -m mmpi.bench.crowded [--mpich PYTHON] [--openmpi PYTHON] [--ranks 4,8,16] [--repeat N] [--json FILE]
 
 PYTHON is the interpreter of an environment in which mmpi uses that library; without either, this one is measured. mpi4py is measured
-where it is installed.
+where it is installed, a bare call of Python (no arguments, nothing but MPI) where Python's headers are.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ SOURCE = Path(__file__).with_suffix(".c")
 BATCHES, BATCH = 5, 0.02  # in a job: this many batches of so many seconds
 TYPED = ("allreduce", "barrier", "bcast", "ring")
 OBJECTS = ("object allreduce", "object barrier", "object bcast", "object ring")
+UNKNOWN = ("object bcast", "object ring")  # in C, too, as messages whose size only the sender knows
+BARE = ("bcast", "ring")
 TWIN = {name: name.removeprefix("object ") for name in (*TYPED, *OBJECTS)}  # the same in C
 JOB_LIMIT = 300  # seconds
 SLOW = 1e-3  # seconds; what plain MPICH takes at least for a collective where the kernel's sched_yield does not give way
@@ -77,14 +79,38 @@ def in_c() -> dict[str, Callable[[int], object]]:
     from mmpi.bench.measure import Contender, compile_c
 
     library = compile_c(SOURCE)
-    return {name: Contender.c(name, library, name).run for name in TYPED}
+    return {name: Contender.c(name, library, name.replace(" ", "_")).run for name in (*TYPED, *UNKNOWN)}
+
+
+def bare() -> dict[str, Callable[[int], object]]:
+    """The same by functions of Python that take no arguments and do nothing but call MPI; n times."""
+    import sysconfig
+
+    from mmpi.bench.measure import build_c
+
+    def repeated(call: Callable[[], int]) -> Callable[[int], object]:
+        def run(n: int) -> None:
+            wrong = 0
+            for _ in range(n):
+                wrong = call()
+            if wrong:
+                raise RuntimeError("the answer is wrong")
+
+        return run
+
+    with tempfile.TemporaryDirectory(prefix="mmpi-bench-") as folder:
+        build_c(SOURCE, Path(folder, "bare.so"), "-DEXTENSION", f"-I{sysconfig.get_path('include')}")
+        sys.path.insert(0, folder)
+        module = importlib.import_module("bare")
+    return {name: repeated(getattr(module, name)) for name in BARE}
 
 
 def work(face: str, names: Sequence[str]) -> None:
     """Rank 0 says how often, all ranks do it; rank 0 prints the seconds that one takes. Ranks of face `mixed` are C from 1 on."""
     mpi = importlib.import_module("mpi4py.MPI" if face == "mpi4py" else "mmpi.MPI")
     comm, rank = mpi.COMM_WORLD, mpi.COMM_WORLD.Get_rank()
-    runs = in_c() if face == "c" or (face == "mixed" and rank) else statements(comm, mpi.SUM)
+    own = bare if face == "bare" else in_c if face == "c" or (face == "mixed" and rank) else partial(statements, comm, mpi.SUM)
+    runs = own()
     found = {}
     for name in names:
         if rank == 0:
@@ -174,7 +200,13 @@ def kinds(mpich: str | None = None, openmpi: str | None = None) -> list[Kind]:
         if python and ask(python, "import importlib.util; print(importlib.util.find_spec('mpi4py') is not None)") == "True"
     ]
     if openmpi:
-        found += [Kind("C, Open MPI", openmpi, "c", TYPED, None), Kind("mmpi, Open MPI", openmpi, "typed", (*TYPED, *OBJECTS))]
+        found += [
+            Kind("C, Open MPI", openmpi, "c", TYPED, None),
+            Kind("C, Open MPI, size unknown", openmpi, "c", UNKNOWN, None),
+            Kind("mmpi, Open MPI", openmpi, "typed", (*TYPED, *OBJECTS)),
+        ]
+        if os.path.exists(ask(openmpi, "import sysconfig; print(sysconfig.get_path('include') + '/Python.h')")):
+            found.append(Kind("bare call, Open MPI", openmpi, "bare", BARE))
     if mpich:
         collectives = TYPED[:3]
         found += [
@@ -243,6 +275,9 @@ class Goal:
 GOALS = (
     Goal("mmpi, MPICH", "C, Open MPI", ("ring", *OBJECTS), 6),
     Goal("mmpi, Open MPI", "C, Open MPI", ("ring", *OBJECTS), 1.5),
+    Goal("mmpi, MPICH", "C, Open MPI, size unknown", UNKNOWN, 6),
+    Goal("mmpi, Open MPI", "C, Open MPI, size unknown", UNKNOWN, 1.5),
+    Goal("bare call, Open MPI", "C, Open MPI", BARE, 1.5),
     Goal("mmpi, MPICH", "C, MPICH, plain mpiexec", TYPED[:3], 1 / 30, (4,)),
     Goal("rank 0 mmpi, others C", "C, MPICH, plain mpiexec", ("allreduce",), 1 / 30, (4,)),
     Goal("rank 0 mmpi, others C in Python", "C, MPICH, plain mpiexec", ("allreduce",), 1 / 30, (4,)),
@@ -255,11 +290,11 @@ def rows(samples: Samples) -> Iterator[list[str]]:
     yield ["case", "ranks", "us", "beside", "us", "ratio", "target", "", "mpi4py, us"]
     for goal in GOALS:
         for (kind, n, name), mine in samples.items():
-            theirs = samples.get((goal.other, n, TWIN[name]))
+            theirs = samples.get((goal.other, n, name)) or samples.get((goal.other, n, TWIN[name]))
             if kind != goal.kind or name not in goal.names or not theirs or (goal.ranks and n not in goal.ranks):
                 continue
             ratio = statistics.median(a / b for a, b in zip(mine, theirs, strict=True))
-            others = samples.get((kind.replace("mmpi", "mpi4py"), n, name))
+            others = samples.get((kind.replace("mmpi", "mpi4py"), n, name)) if kind.startswith("mmpi") else None
             times = [f"{1e6 * statistics.median(s):.1f} ± {1e6 * spread(s):.1f}" if s else "-" for s in (mine, theirs, others)]
             cured = goal.limit < 1 and statistics.median(theirs) < SLOW
             verdict = "OK" if ratio <= goal.limit else "no need" if cured else "MISSED"

@@ -282,22 +282,27 @@ def compile_c(source: str | Path) -> ctypes.CDLL:
 
     mpi.h is our own: the MPI needs no headers of its own. If MMPI_MPICC is set, that compiler and its mpi.h are used.
     """
-    text = source.read_text() if isinstance(source, Path) else source
     with tempfile.TemporaryDirectory(prefix="mmpi-bench-") as folder:
-        file, library = Path(folder, "bench.c"), Path(folder, "bench.so")
-        file.write_text(f"{_EMPTY_LOOP}#line 1\n{text}")
-        site = os.environ.get("MMPI_MPICC")
-        compiler = shlex.split(site or os.environ.get("CC") or "cc")
-        flags = [] if site else [f"-DMMPI_ABI_{family().upper()}", f"-I{folder}", f"-I{_include()}"]
-        Path(folder, "mpi.h").write_text('#include "abi.h"\n')
-        command = [*compiler, "-std=gnu99", "-O2", "-fPIC", "-shared", *flags, str(file), "-o", str(library)]
-        try:
-            done = subprocess.run(command, capture_output=True, text=True)
-        except OSError as error:
-            raise RuntimeError(f"no C compiler: cannot run {compiler[0]} ({error.strerror}); set CC to one") from error
-        if done.returncode:
-            raise RuntimeError(f"{shlex.join(command)} failed with status {done.returncode}:\n{done.stderr}")
-        return ctypes.CDLL(str(library), mode=os.RTLD_NOW)  # stays mapped when the folder is gone
+        return ctypes.CDLL(str(build_c(source, Path(folder, "bench.so"))), mode=os.RTLD_NOW)  # stays mapped when the folder is gone
+
+
+def build_c(source: str | Path, library: Path, *more: str) -> Path:
+    """Make a shared library of C as compile_c says, in a folder of its own, with more flags. RuntimeError with what the compiler says."""
+    text, folder = source.read_text() if isinstance(source, Path) else source, library.parent
+    file = library.with_suffix(".c")
+    file.write_text(f"{_EMPTY_LOOP}#line 1\n{text}")
+    site = os.environ.get("MMPI_MPICC")
+    compiler = shlex.split(site or os.environ.get("CC") or "cc")
+    flags = [] if site else [f"-DMMPI_ABI_{family().upper()}", f"-I{folder}", f"-I{_include()}"]
+    Path(folder, "mpi.h").write_text('#include "abi.h"\n')
+    command = [*compiler, "-std=gnu99", "-O2", "-fPIC", "-shared", *flags, *more, str(file), "-o", str(library)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True)
+    except OSError as error:
+        raise RuntimeError(f"no C compiler: cannot run {compiler[0]} ({error.strerror}); set CC to one") from error
+    if done.returncode:
+        raise RuntimeError(f"{shlex.join(command)} failed with status {done.returncode}:\n{done.stderr}")
+    return library
 
 
 def _include() -> Path:
