@@ -119,7 +119,7 @@ bench-quick: $(ENV)/.bench      ## a few cases of the suite, short: do all conte
 bench-objects: $(ENV)/.bench    ## what moving Python objects costs, with C and mpi4py beside it; about 3 minutes
 	$(RUN) -m mmpi.bench.objects
 
-bench-crowded: $(ENV)/.bench    ## more ranks than cores, whole jobs beside C on both MPIs; about 6 minutes
+bench-crowded: $(ENV)/.bench    ## more ranks than cores, whole jobs beside C on both MPIs; about 12 minutes
 	$(RUN) -m mmpi.bench.crowded --mpich $(MMPI_TEST_MPICH)/bin/python --openmpi $(MMPI_TEST_OPENMPI)/bin/python
 
 bench-futures: $(ENV)/.bench    ## what a task of a pool costs, with mpi4py.futures beside it; about a minute

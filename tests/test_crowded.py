@@ -2,6 +2,8 @@
 """How ranks wait: which policy, what an idle rank costs, jobs of C and Python with more ranks than cores, and their benchmark."""
 
 import json
+import os
+import subprocess
 import sys
 
 import pytest
@@ -9,6 +11,7 @@ import pytest
 import jobs
 from mmpi import library, waiting
 from mmpi.bench import crowded
+from requirements import DEBIAN_LIB, need
 
 # --- the policy ----------------------------------------------------------------------------------------------------
 
@@ -71,6 +74,69 @@ def test_an_idle_rank_leaves_the_core_to_others(send, receive):
     assert took > 3
     assert used < 1.1 + 0.2 * (took - 1)
     assert naps > 100, "it only yields, which on a busy machine looks alike"
+
+
+# --- an MPI that spins ---------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("size, told", [(None, True), (5, True), (2, False)])
+def test_info_says_that_mpi_spins(monkeypatch, size, told):
+    monkeypatch.delenv("MMPI_WAIT", raising=False)
+    monkeypatch.setattr(waiting, "job_cores", lambda: 4)
+    monkeypatch.setattr(waiting, "local_size", lambda size: size)
+    assert ("spins" in waiting.describe("mpich", size, True)) == told
+    assert "spins" not in waiting.describe("mpich", size, False)
+    assert waiting.shares_cores(size) == (size == 5)
+
+
+UCX = "unsigned ucp_worker_progress(void *worker) { return worker != 0; }"  # something came if there is a worker
+TURNS = """
+#include <stdio.h>
+unsigned ucp_worker_progress(void *);
+static int yields;
+int sched_yield(void) { yields++; return 0; }
+int main(void)
+{
+    for (int i = 0; i < 10; i++) if (ucp_worker_progress(0)) return 1;
+    printf("%d ", yields);
+    for (int i = 0; i < 10; i++) if (ucp_worker_progress(i % 2 ? &yields : 0) != i % 2) return 1;
+    printf("%d\\n", yields);
+    return 0;
+}
+"""
+
+
+def test_turns_in_vain_give_way(tmp_path):
+    (tmp_path / "ucx.c").write_text(UCX)
+    (tmp_path / "turns.c").write_text(TURNS)
+    compiler = [os.environ.get("CC", "cc"), f"-Wl,-rpath,{tmp_path}", "-rdynamic"]
+    for words in (["-shared", "-fPIC", "ucx.c", "-Wl,-soname,libucp.so.0", "-o", "libucp.so.0"], ["turns.c", "libucp.so.0", "-o", "turns"]):
+        subprocess.run([*compiler, *words], cwd=tmp_path, check=True, timeout=60)
+    assert jobs.run(tmp_path / "turns", env={"LD_PRELOAD": waiting.YIELDING}).stdout == "5 5\n"
+    assert jobs.run(tmp_path / "turns").stdout == "0 0\n"
+
+
+IS_THERE = "import mmpi; mmpi.init(); print('libmmpi_yielding' in open('/proc/self/maps').read(), mmpi.WORLD.allreduce(1))"
+
+
+@pytest.mark.parametrize("options, there", [((), True), (("--wait", "block"), False)])
+def test_debians_mpich_gives_way_where_ranks_share_a_core(options, there):
+    library = str(need("debian-mpich") / DEBIAN_LIB / "libmpich.so.12")
+    run = ["taskset", "-c", str(min(os.sched_getaffinity(0))), sys.executable, "-m", "mmpi", "run", *options, "-n", "2"]
+    ended = jobs.run(*run, "-c", IS_THERE, env={"MMPI_LIBMPI": library})
+    assert jobs.lines(ended) == [f"{there} 2"] * 2
+    ended = jobs.run(*run, "grep", "-c", "libmmpi_yielding", "/proc/self/maps", env={"MMPI_LIBMPI": library})
+    assert (ended.stdout != "0\n0\n") == there
+
+
+def test_debians_mpich_and_c(tmp_path):
+    """Ranks in C and in Python, more than cores; both sides check every answer."""
+    debian = need("debian-mpich")
+    environ = {"MMPI_LIBMPI": str(debian / DEBIAN_LIB / "libmpich.so.12")}
+    code = f"from mmpi.bench import crowded; print(crowded.compile_program({sys.executable!r}, {str(tmp_path)!r}))"
+    program = jobs.lines(jobs.run(sys.executable, "-c", code, env=environ))[0]
+    words = ["-n", "1", "-m", "mmpi.bench.crowded", "--work", "typed", "allreduce", ":", "-n", "4", program]
+    ended = jobs.run(sys.executable, "-m", "mmpi", "run", *words, env=environ)
+    assert json.loads(jobs.lines(ended)[0])["allreduce"] > 0
 
 
 # --- jobs of C and Python ------------------------------------------------------------------------------------------

@@ -117,19 +117,20 @@ def test_files(wheel):
                if path.suffix in (".py", ".pyi", ".pxd", ".c", ".h", ".i", ".typed", ".html", ".css", ".js")}
     headers = {f"mmpi/include/{path.name}" for path in (ROOT / "src/core/abi").glob("*.h")}
     compiled = {f"mmpi/_core_{family}.abi3.so" for family in FAMILIES} | {"mmpi/_load.abi3.so", "mmpi/_merge.abi3.so", "mmpi/_trace.abi3.so"}
-    compiled |= {"mmpi/libmmpi_interposer.so"}
+    compiled |= {"mmpi/libmmpi_interposer.so", "mmpi/libmmpi_yielding.so"}
     stubs = {f"{name.partition('.')[0]}.pyi" for name in sources | compiled if name.endswith((".py", ".so"))}
     assert names == sources | headers | compiled | stubs
 
 
-def test_the_interposer_needs_nothing(wheel, tmp_path):
+@pytest.mark.parametrize("name, symbols", [("interposer", ("MPI_", "mpi_", "mmpi_trace_")), ("yielding", ("ucp_worker_progress",))])
+def test_what_is_loaded_first_needs_nothing(wheel, tmp_path, name, symbols):
     """It is loaded into programs of any kind."""
     with zipfile.ZipFile(wheel) as archive:
-        path = archive.extract("mmpi/libmmpi_interposer.so", tmp_path)
+        path = archive.extract(f"mmpi/libmmpi_{name}.so", tmp_path)
     undefined = [line.split()[-1] for line in run("nm", "-D", "--undefined-only", path).splitlines()]
     assert not [symbol for symbol in undefined if symbol.upper().startswith(("MPI_", "PMPI_", "PY"))]
     defined = [line.split()[-1] for line in run("nm", "-D", "--defined-only", path).splitlines()]
-    assert all(symbol.startswith(("MPI_", "mpi_", "mmpi_trace_")) for symbol in defined)
+    assert defined and all(symbol.startswith(symbols) for symbol in defined)
 
 
 def test_no_mpi_is_needed_to_load(modules):

@@ -28,6 +28,7 @@ from mmpi import cores, launch
 from mmpi.launch import command, host, openmpi, plans, processes, programs, report, supervise
 from mmpi.launch.errors import LaunchError
 from mmpi.library import Choice
+from mmpi.waiting import YIELDING
 
 PRELUDE = """\
 import ctypes, os, signal, sys, time
@@ -304,6 +305,21 @@ def test_crowded(choice: Choice) -> None:
     assert added and all(name.startswith(("MPIR_CVAR_", "OMPI_MCA_mpi_yield")) for name in added)
     yielding = set(planned(choice, 5, host.Host({}, 1000, 4, yields=True)).defaults) - set(few.defaults)
     assert added - yielding == {name for name in added if "HEAVY_YIELD" in name} and yielding <= added
+
+
+def test_programs_give_way_under_an_mpi_that_spins(choice: Choice) -> None:
+    """Python sees to that itself."""
+    spinning = choice.replace(spins=True)
+
+    def preloaded(n: int, **options: Any) -> list[str | None]:
+        parts = [launch.Part(n, ("prog",)), launch.Part(1, (sys.executable, "x.py")), launch.Part(1, ("other",), {"LD_PRELOAD": "mine.so"})]
+        plan = plans.build(parts, plans.Options(**options), spinning, HERE)
+        return [part.env.get("LD_PRELOAD") for part in plan.parts]
+
+    assert preloaded(5) == [YIELDING, None, f"{YIELDING}:mine.so"]
+    assert preloaded(1) == preloaded(5, wait="block") == [None, None, "mine.so"]
+    assert preloaded(5, first="/tool.so") == [f"{YIELDING}:/tool.so", None, f"{YIELDING}:mine.so"]
+    assert planned(choice, 9).parts[0].env == {}
 
 
 def test_inside_a_rank(choice: Choice) -> None:

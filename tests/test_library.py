@@ -167,6 +167,28 @@ def test_examine_real(name, file, family, maker):
     assert (found.soname, found.family, found.maker) == (Path(file).name, family, maker)
 
 
+UCX = "unsigned ucp_worker_progress(void *worker) { return worker != 0; }"
+SPINS = "unsigned ucp_worker_progress(void *); unsigned turn(void) { return ucp_worker_progress(0); }"
+YIELDS = "int sched_yield(void); int give_way(void) { return sched_yield(); }"
+
+
+def test_a_library_that_spins_is_made_to_give_way(world, tmp_path):
+    ucx = compile_library(tmp_path / "libucp.so.0", "libucp.so.0", UCX)
+    options = ["-DMPICH", '-DTEXT="x"', str(ucx), f"-Wl,-rpath,{tmp_path}"]
+    spinning = compile_library(tmp_path / "spinning.so", "libmpi.so.12", FALSE_MPI + SPINS, *options)
+    yielding = compile_library(tmp_path / "yielding.so", "libmpi.so.12", FALSE_MPI + SPINS + YIELDS, *options)
+    assert elf.examine(str(spinning)).spins and not elf.examine(str(yielding)).spins
+
+    def is_made_to(path, **env):
+        code = "from mmpi import library; library.select(); print('libmmpi_yielding' in open('/proc/self/maps').read())"
+        return world.run(code, MMPI_LIBMPI=str(path), **env).stdout == "True\n"
+
+    assert is_made_to(spinning, MMPI_WAIT="yield")
+    assert not is_made_to(spinning, MMPI_WAIT="block")
+    assert not is_made_to(spinning), "it is alone"
+    assert not is_made_to(yielding, MMPI_WAIT="yield")
+
+
 def patched(path, source, **bytes_at):
     content = bytearray(source.read_bytes())
     for at, value in bytes_at.items():

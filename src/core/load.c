@@ -118,6 +118,19 @@ static PyObject *load(PyObject *module, PyObject *arg)
     return result;
 }
 
+/* for what takes the place of functions that an MPI library calls, which `load` opens later */
+static PyObject *load_first(PyObject *module, PyObject *arg)
+{
+    PyObject *bytes = NULL;
+    (void)module;
+    if (!PyUnicode_FSConverter(arg, &bytes)) return NULL;
+    void *handle = dlopen(PyBytes_AsString(bytes), RTLD_NOW | RTLD_GLOBAL);
+    const char *why = handle ? NULL : dlerror();
+    if (!handle) PyErr_Format(PyExc_ImportError, "%s", why ? why : "dlopen failed");
+    Py_DECREF(bytes);
+    return handle ? Py_NewRef(Py_None) : NULL;
+}
+
 /* The library comes first and unseen by others, so that a tool that is linked to its MPI gets this one, and yet stands before it. */
 static PyObject *load_tool(PyObject *module, PyObject *args)
 {
@@ -183,6 +196,7 @@ static PyObject *withdraw(PyObject *module, PyObject *unused)
 static PyMethodDef methods[] = {
     {"loaded", loaded, METH_NOARGS, "loaded()\n--\n\nPaths of the MPI libraries that are in this process."},
     {"load", load, METH_O, "load(path, /)\n--\n\nOpen an MPI library for all to see; return (family or None, path)."},
+    {"load_first", load_first, METH_O, "load_first(path, /)\n--\n\nOpen a library for all to see, before the MPI library."},
     {"load_tool", load_tool, METH_VARARGS, "load_tool(tool, library, /)\n--\n\nOpen a tool that is to stand between us and this MPI library, which `load` opens later."},
     {"library_version", library_version, METH_NOARGS, "library_version()\n--\n\nThe text of MPI_Get_library_version."},
     {"version", version, METH_NOARGS, "version()\n--\n\nMPI_Get_version: (major, minor)."},

@@ -120,6 +120,7 @@ class Library(Record):
     soname: str
     family: str | None
     maker: str
+    spins: bool  # while it waits, without ever giving way, by a function of UCX
 
 
 def examine(path: str) -> Library:
@@ -135,7 +136,8 @@ def examine(path: str) -> Library:
     family = "openmpi" if native else "mpich" if "MPIR_Dup_fn" in elf.defined else None
     if family is None and soname.startswith("libmpi_abi") and "MPI_Abi_get_version" in elf.defined:
         family = "std"
-    return Library(path, soname, family, maker)
+    spins = "libucp.so.0" in elf.needed and b"\0ucp_worker_progress\0" in elf.strings and b"\0sched_yield\0" not in elf.strings
+    return Library(path, soname, family, maker, spins)
 
 
 def same_library(a: str, b: str) -> bool:

@@ -38,7 +38,7 @@ def collect() -> dict[str, Any]:
         facts["library"], facts["rejected"] = _library(choice), _rejected(choice.rejected)
         facts["mpi_version"] = ".".join(map(str, library.opener().version()))
         facts["thread_level"] = _thread_level(library.load())
-        facts["waiting"] = waiting.describe(choice.family, (facts["launcher"] or {}).get("size"))
+        facts["waiting"] = waiting.describe(choice.family, (facts["launcher"] or {}).get("size"), choice.spins)
     except (ImportError, ValueError) as error:
         facts["error"] = str(error)
         facts["rejected"] = facts["rejected"] or _rejected(getattr(error, "rejected", ()))

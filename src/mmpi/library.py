@@ -19,6 +19,7 @@ from .evidence import Launcher as Launcher
 from .evidence import launcher_evidence as launcher_evidence
 from .evidence import launcher_family
 from .record import Record
+from .waiting import YIELDING, shares_cores
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class Choice(Record):
     maker: str  # mpich, impi or openmpi: whose launcher starts it
     reason: str
     prefix: str | None
+    spins: bool = False  # while it waits, unless waiting.YIELDING is loaded before it
     rejected: tuple[tuple[str, str], ...] = ()
 
 
@@ -319,7 +321,7 @@ def _launched_by(library: Library) -> str:
 
 def _choice(library: Library, reason: str) -> Choice:
     path = os.path.abspath(library.path)
-    return Choice(path, library.soname, library.family or "", library.maker, reason, _prefix(path))
+    return Choice(path, library.soname, library.family or "", library.maker, reason, _prefix(path), library.spins)
 
 
 def _prefix(path: str) -> str | None:
@@ -407,8 +409,11 @@ def select() -> Choice:
 
 def _open_first(search: Search, choices: Iterator[Choice]) -> Choice:
     for choice in choices:
-        before = start_defaults(choice, opened=bool(opener().loaded()))
+        opened = bool(opener().loaded())
+        before = start_defaults(choice, opened)
         try:
+            if choice.spins and not opened and shares_cores(search.launcher.size if search.launcher else None):
+                opener().load_first(YIELDING)
             family, path = opener().load(choice.path)
             if choice.family not in ("site", family):
                 raise ImportError(f"it behaves as {family or 'an MPI of unknown ABI'}, its file as {choice.family}")

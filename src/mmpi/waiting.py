@@ -10,6 +10,8 @@ from .record import Record
 
 BLOCK, YIELD, IDLE = range(3)
 NAMES = ("block", "yield", "idle")
+# What lets an MPI library give way that spins by UCX (src/launch/yielding.c); it must be loaded before that.
+YIELDING = os.path.join(os.path.dirname(os.path.abspath(__file__)), "libmmpi_yielding.so")
 _LOCAL_SIZES = ("MPI_LOCALNRANKS", "OMPI_COMM_WORLD_LOCAL_SIZE", "PALS_LOCAL_SIZE", "SLURM_NTASKS_PER_NODE", "MV2_COMM_WORLD_LOCAL_SIZE")
 
 
@@ -48,9 +50,15 @@ def policy(family: str, size: int) -> Policy:
     return Policy(BLOCK, False, f"a core for each of {ranks} ranks")
 
 
-def describe(family: str, size: int | None) -> str:
-    """In words, for `mmpi info`; without a size, what will hold for any."""
+def shares_cores(size: int | None) -> bool:
+    """Must an MPI library that spins give way in this rank of a world of `size`? None: it is alone."""
+    return policy("mpich", size or 1).mode != BLOCK
+
+
+def describe(family: str, size: int | None, spins: bool = False) -> str:
+    """In words, for `mmpi info`; without a size, what will hold for any. `spins`: what MPI does, left alone."""
     chosen = policy(family, size or 1)
+    made = "; this MPI spins while it waits, and is made to give way then" if spins else ""
     if size or chosen.typed or family == "openmpi" or "MMPI_WAIT" in chosen.reason:
-        return f"{NAMES[chosen.mode]}: {chosen.reason}"
-    return f"{NAMES[chosen.mode]} up to {job_cores()} ranks on this host, yield with more ranks than cores"
+        return f"{NAMES[chosen.mode]}: {chosen.reason}{made if chosen.mode != BLOCK else ''}"
+    return f"{NAMES[chosen.mode]} up to {job_cores()} ranks on this host, yield with more ranks than cores{made}"

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
+from ..waiting import YIELDING
 from . import hydra, openmpi, programs, stdin
 from .errors import LaunchError
 from .host import Host, marks_of_other_jobs
@@ -144,6 +145,9 @@ def build(parts: Sequence[Part], options: Options, choice: Choice, host: Host) -
         if options.hosts and all(part.argv[:1] == (sys.executable,) for part in parts):  # else some ranks would not take part
             environment.setdefault("MMPI_TRACE_SYNC", "1")
     crowded = not options.hosts and sum(part.n for part in parts) > host.cores
+    if crowded and choice.spins and (options.wait or host.environ.get("MMPI_WAIT")) != "block":
+        preloaded = environment.get("LD_PRELOAD") or host.environ.get("LD_PRELOAD")
+        parts = [giving_way(part, preloaded) for part in parts]
     defaults = {
         # Ranks write to a pipe, where Python would keep 8 KiB back: what a rank prints must be seen when it is printed,
         # above all when the rank then hangs or is killed.
@@ -153,6 +157,14 @@ def build(parts: Sequence[Part], options: Options, choice: Choice, host: Host) -
     removed = marks_of_other_jobs(host.environ)
     free = {name: value for name, value in defaults.items() if name in removed or name not in host.environ}
     return Plan(tuple(parts), options, choice, launcher, mpiexec, environment, free, removed, job, directory, host.cores)
+
+
+def giving_way(part: Part, preloaded: str | None) -> Part:
+    """A part whose program gives way while it waits. Python sees to that itself; a path with a space or a colon cannot be preloaded."""
+    if part.argv[:1] == (sys.executable,) or " " in YIELDING or ":" in YIELDING:
+        return part
+    others = part.env.get("LD_PRELOAD", preloaded)
+    return part._replace(env={**part.env, "LD_PRELOAD": f"{YIELDING}:{others}" if others else YIELDING})
 
 
 def folder_of_jobs() -> str:
