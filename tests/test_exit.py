@@ -4,6 +4,7 @@
 import os
 import re
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -276,3 +277,16 @@ def test_the_same_under_plain_mpiexec(last_words, status):
     code = START + f"if rank == 1:\n    {last_words}\n" + ("mmpi.WORLD.Barrier()" if status else "")
     result = run(str(mpiexec), "-n", "3", sys.executable, "-c", code, env=env)
     assert result.returncode == status, result.stderr
+
+
+FAILS = "int PMPI_Finalize(void); int MPI_Finalize(void) { PMPI_Finalize(); return 3; }"
+
+
+def test_an_mpi_that_does_not_end_well_is_told(tmp_path):
+    (tmp_path / "tool.c").write_text(FAILS)
+    words = [os.environ.get("CC", "cc"), "-shared", "-fPIC", "-Wl,-z,lazy", "tool.c", "-o", "tool.so"]
+    subprocess.run(words, cwd=tmp_path, check=True, timeout=60)
+    result = job(2, "import mmpi; mmpi.init()", options=("--env", f"LD_PRELOAD={tmp_path / 'tool.so'}"))
+    assert result.returncode == 1
+    assert re.search(r"^mmpi: rank [01]: MPI_Finalize: \S+", result.stderr, re.MULTILINE)
+    assert re.search(r"^mmpi run: ranks? .*: exit status 1$", result.stderr, re.MULTILINE)

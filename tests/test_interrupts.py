@@ -86,6 +86,20 @@ def test_synchronous_send_goes_on_with_its_buffer():
     data += b"x"
 
 
+@pytest.mark.parametrize("send, receive, item", [("Send", "Recv", b"abc"), ("send", "recv", "abc"), ("Bsend", "Recv", b"abc")])
+def test_send_to_oneself_goes_on(send, receive, item):
+    """MPICH's waits for its receive, however short."""
+    if send == "Bsend":
+        MPI.Attach_buffer(bytearray(10_000))
+    with alarm(interrupt), pytest.raises(Interrupted):
+        getattr(SELF, send)(item, 0, 8)
+        signal.pause()
+    back = bytearray(3)
+    assert (SELF.recv(source=0, tag=8) if receive == "recv" else SELF.Recv(back, 0, 8) or back) == item
+    if send == "Bsend":
+        MPI.Detach_buffer()
+
+
 def test_exchange_keeps_the_message_and_takes_back_the_receive():
     back = bytearray(3)
     with alarm(interrupt), pytest.raises(Interrupted):

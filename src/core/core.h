@@ -194,6 +194,7 @@ int start_thread(pthread_t *, void *(*function)(void *), void *argument);       
 
 enum { TO_SEND, TO_RECEIVE, TOGETHER, TO_WAIT };        /* what an interrupted wait must undo */
 int by_twin(const Door *, MPI_Count bytes);             /* should this point-to-point call start its twin? */
+MPI_Count weight_of(const Context *, int dest, MPI_Count bytes);        /* for by_twin: bytes, or more than any library sends without a receive */
 int drive(Door *, Frame *, int rc, int kind, MPI_Request *, MPI_Status *, Context *);   /* test until done */
 int cancel_receive(MPI_Request *, MPI_Status *);        /* and wait for its end; the GIL is held */
 int poll_until(Door *, int (*test)(void *), void *);    /* the same loop for other tests: 1 done, 0 not, <0 failed */

@@ -520,7 +520,8 @@ static PyObject *started_large(Comm *self, Request *r, int operation, const Parc
         if (!rc) rc = pack_to_send(frame, self->context, to.object, to.dest, mode, room, &p, &slot);      \
         if (!rc && p.npieces) return finish(NULL, send_large(self, frame, OP_##mpi, &p, &to, slot, mode));\
         if (!rc)                                                                                          \
-            DOOR(rc, frame, TO_PEER(p, to.dest, to.tag), mpi, impi, p.total, p.head, (MPI_Count)p.bytes, MPI_BYTE, to.dest, to.tag, self->handle); \
+            DOOR(rc, frame, TO_PEER(p, to.dest, to.tag), mpi, impi, weight_of(self->context, to.dest, p.total),      \
+                 p.head, (MPI_Count)p.bytes, MPI_BYTE, to.dest, to.tag, self->handle);                     \
         return finish_heap(frame, rc);                                                                    \
     }                                                                                                     \
     METHOD(Comm, iname, "obj, dest, tag=0", "Start to: " doc " It must not be changed until the request is done.") \

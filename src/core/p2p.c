@@ -24,7 +24,7 @@
         Frame frame; PyObject *buf; Buffer m; int dest, tag = 0;                                          \
         signature->copies = 1;                                                                            \
         int rc = PARSE(&frame, to_object, &buf, to_int, &dest, to_int, &tag) || peer_buffer(&frame, "buf", buf, TO_READ, dest, &m) ? RAISED : 0; \
-        if (!rc) DOOR(rc, &frame, TO_PEER(m, dest, tag), MPI_##name, MPI_##twin, m.bytes,                 \
+        if (!rc) DOOR(rc, &frame, TO_PEER(m, dest, tag), MPI_##name, MPI_##twin, weight_of(self->context, dest, m.bytes), \
                       m.addr, m.count, m.type, dest, tag, self->handle);                                  \
         return finish(&frame, rc);                                                                        \
     }                                                                                                     \
@@ -116,7 +116,8 @@ static int exchange(Frame *frame, int operation, const Note *note, Pair *p, cons
         p->probe = probe_for(self, source, recvtag);
     } else
         rc = PICK_C(MPI_Irecv, in->addr, in->count, in->type, source, recvtag, comm, &p->both[0]);
-    if (!rc && out) rc = by_twin(&door, out->bytes) ? PICK_C(MPI_Isend, out->addr, out->count, out->type, dest, sendtag, comm, &p->both[1])
+    const int own = source == dest && recvtag == sendtag;       /* the receive is there before the send */
+    if (!rc && out) rc = by_twin(&door, own ? out->bytes : weight_of(self->context, dest, out->bytes)) ? PICK_C(MPI_Isend, out->addr, out->count, out->type, dest, sendtag, comm, &p->both[1])
                                              : PICK_C(MPI_Send, out->addr, out->count, out->type, dest, sendtag, comm);
     if (rc && p->both[0] != MPI_REQUEST_NULL) {
         MPI_Cancel(&p->both[0]);

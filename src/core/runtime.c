@@ -163,8 +163,10 @@ static void receive_the_rest(void)
     char *memory = NULL, *grown;
     MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
     for (int i = 0; i < 2; i++)
-        while (!MPI_Improbe(MPI_ANY_SOURCE, MPI_ANY_TAG, comms[i], &found, &message, &status) && found
-               && !MPI_Get_count(&status, MPI_BYTE, &count) && count >= 0 && (grown = realloc(memory, (size_t)count + 1))) {
+        for (int misses = 0; misses < 2; misses = found ? 0 : misses + 1) {    /* a look finds what the one before brought in */
+            if (MPI_Improbe(MPI_ANY_SOURCE, MPI_ANY_TAG, comms[i], &found, &message, &status)) break;
+            if (!found) continue;
+            if (MPI_Get_count(&status, MPI_BYTE, &count) || count < 0 || !(grown = realloc(memory, (size_t)count + 1))) break;
             memory = grown;
             MPI_Mrecv(memory, count, MPI_BYTE, &message, MPI_STATUS_IGNORE);
         }
@@ -203,6 +205,18 @@ static int is_alone(void)
 
 static int abort_asked;                 /* with this status, by the program, which may be alone */
 
+/* MPI_Finalize failed, and the launcher will end the others: say why, and that it was here. */
+static void fail_to_end(int rc)
+{
+    char text[MPI_MAX_ERROR_STRING + 1] = "";
+    int length = 0;
+    MPI_Error_string(rc, text, &length);
+    fprintf(stderr, "mmpi: rank %d: MPI_Finalize: %s\n", flight_head()->rank, text);
+    fflush(NULL);
+    set_exit_status(1);
+    _exit(1);
+}
+
 /* runs when the interpreter has ended, with the status that it chose */
 static void at_exit(int status, void *unused)
 {
@@ -223,7 +237,8 @@ static void at_exit(int status, void *unused)
     end_sessions();
     wind_up(0);
     mpi_state = FINALIZED;
-    end_world();
+    int rc = end_world();
+    if (rc) fail_to_end(rc);
     close_flight();
 }
 
