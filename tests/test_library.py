@@ -177,7 +177,8 @@ def test_a_library_that_spins_is_made_to_give_way(world, tmp_path):
     options = ["-DMPICH", '-DTEXT="x"', str(ucx), f"-Wl,-rpath,{tmp_path}"]
     spinning = compile_library(tmp_path / "spinning.so", "libmpi.so.12", FALSE_MPI + SPINS, *options)
     yielding = compile_library(tmp_path / "yielding.so", "libmpi.so.12", FALSE_MPI + SPINS + YIELDS, *options)
-    assert elf.examine(str(spinning)).spins and not elf.examine(str(yielding)).spins
+    other = compile_library(tmp_path / "other.so", "libmpi.so.40", FALSE_MPI + SPINS, *["-DOPENMPI", *options[1:]])
+    assert [elf.examine(str(path)).spins for path in (spinning, yielding, other)] == [True, False, False]
 
     def is_made_to(path, **env):
         code = "from mmpi import library; library.select(); print('libmmpi_yielding' in open('/proc/self/maps').read())"

@@ -1,7 +1,7 @@
 /* MPICH before 5.0 spins while it waits and never gives way: with more ranks than cores, what takes microseconds takes milliseconds,
  * until the kernel ends the turn of who spins. Where it waits by UCX, each turn of its loop calls ucp_worker_progress. Loaded before the
  * MPI library, into programs of any language, this library takes the place of that function, and yields after turns in vain.
- * It is loaded only where ranks share cores: by library.py into Python, by `mmpi run` (launch/plans.py) into everything else. */
+ * It is loaded only where ranks share cores: by library.py, and by `mmpi run` (launch/plans.py) also into what does not import mmpi. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <sched.h>

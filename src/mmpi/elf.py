@@ -136,7 +136,8 @@ def examine(path: str) -> Library:
     family = "openmpi" if native else "mpich" if "MPIR_Dup_fn" in elf.defined else None
     if family is None and soname.startswith("libmpi_abi") and "MPI_Abi_get_version" in elf.defined:
         family = "std"
-    spins = "libucp.so.0" in elf.needed and b"\0ucp_worker_progress\0" in elf.strings and b"\0sched_yield\0" not in elf.strings
+    by_ucx = "libucp.so.0" in elf.needed and b"\0ucp_worker_progress\0" in elf.strings
+    spins = by_ucx and b"\0sched_yield\0" not in elf.strings and not openmpi  # whose other libraries yield
     return Library(path, soname, family, maker, spins)
 
 

@@ -160,8 +160,8 @@ def build(parts: Sequence[Part], options: Options, choice: Choice, host: Host) -
 
 
 def giving_way(part: Part, preloaded: str | None) -> Part:
-    """A part whose program gives way while it waits. Python sees to that itself; a path with a space or a colon cannot be preloaded."""
-    if part.argv[:1] == (sys.executable,) or " " in YIELDING or ":" in YIELDING:
+    """A part whose program gives way while it waits. (A path with a space or a colon cannot be preloaded; Python with mmpi needs no help.)"""
+    if " " in YIELDING or ":" in YIELDING:
         return part
     others = part.env.get("LD_PRELOAD", preloaded)
     return part._replace(env={**part.env, "LD_PRELOAD": f"{YIELDING}:{others}" if others else YIELDING})
