@@ -514,8 +514,6 @@ peer = world.size - 1 - world.rank
     clean = {key: value for key, value in os.environ.items() if not key.startswith(("PMI", "OMPI_COMM", "HYDI", "MMPI_JOB"))}
     for command in ([sys.executable, "-c", code], [sys.executable, "-m", "mmpi", "run", "-n", "2", "-c", textwrap.dedent(code)]):
         done = subprocess.run(command, env=clean, capture_output=True, text=True, timeout=60)
-        if name == "small sends" and "unmatched message" in done.stderr:
-            continue  # so MPICH ends if they have come
         told = [line for line in done.stderr.splitlines() if not line.startswith("MPICH: Builtin communicator")]
         assert (done.returncode, done.stdout, told) == (0, "", [])
 
