@@ -44,6 +44,19 @@ CROWD = {"PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe"}
 # --- in a job -------------------------------------------------------------------------------------------------------
 
 
+def repeated(call: Callable[[], object], expected: object, into: array.array[float] | None = None) -> Callable[[int], object]:
+    """What calls it n times, then looks at the last answer, or at what came into the array."""
+
+    def run(n: int) -> None:
+        answer: object = expected
+        for _ in range(n):
+            answer = call()
+        if n and expected != (into[0] if into else answer):
+            raise RuntimeError("the answer is wrong")
+
+    return run
+
+
 def statements(comm: Any, add: Any) -> dict[str, Callable[[int], object]]:
     """What Python does n times; then it checks the last answer. `add` is the operation SUM."""
     rank, size = comm.rank, comm.size
@@ -51,16 +64,6 @@ def statements(comm: Any, add: Any) -> dict[str, Callable[[int], object]]:
     left, right, total = (rank - 1) % size, (rank + 1) % size, size * (size + 1) / 2
 
     news = array.array("d", [7 if rank == 0 else 0])
-
-    def repeated(call: Callable[[], object], expected: object, into: array.array[float] | None = None) -> Callable[[int], object]:
-        def run(n: int) -> None:
-            answer: object = expected
-            for _ in range(n):
-                answer = call()
-            if n and expected != (into[0] if into else answer):
-                raise RuntimeError("the answer is wrong")
-
-        return run
 
     return {
         "allreduce": repeated(partial(comm.Allreduce, mine, other), total, other),
@@ -88,21 +91,11 @@ def bare() -> dict[str, Callable[[int], object]]:
 
     from mmpi.bench.measure import build_c
 
-    def repeated(call: Callable[[], int]) -> Callable[[int], object]:
-        def run(n: int) -> None:
-            wrong = 0
-            for _ in range(n):
-                wrong = call()
-            if wrong:
-                raise RuntimeError("the answer is wrong")
-
-        return run
-
     with tempfile.TemporaryDirectory(prefix="mmpi-bench-") as folder:
         build_c(SOURCE, Path(folder, "bare.so"), "-DEXTENSION", f"-I{sysconfig.get_path('include')}")
         sys.path.insert(0, folder)
         module = importlib.import_module("bare")
-    return {name: repeated(getattr(module, name)) for name in BARE}
+    return {name: repeated(getattr(module, name), 0) for name in BARE}
 
 
 def work(face: str, names: Sequence[str]) -> None:

@@ -14,7 +14,7 @@ from . import foreground, hosts, programs
 from .errors import LaunchError
 from .host import Host
 from .output import Show
-from .plans import GRACE, WAITS, Options, Part, build, explain, locate
+from .plans import GRACE, WAITS, Options, Part, build, explain, locate, preload
 
 HELP = f"""\
 usage: mmpi run [job options] [-n N] [--env NAME=VALUE] PROGRAM [arguments] [: [-n N] [--env NAME=VALUE] PROGRAM ...]
@@ -329,7 +329,7 @@ def interposer() -> str:
 def loaded_first(library: str, part: Part) -> Part:
     """A part that has libraries of its own to be loaded first, with this one before them."""
     others = part.env.get("LD_PRELOAD")
-    return part._replace(env={**part.env, "LD_PRELOAD": f"{library}:{others}"}) if others else part
+    return part._replace(env={**part.env, "LD_PRELOAD": preload(library, others)}) if others else part
 
 
 def prepare_trace(path: str, job: str, overwrite: bool) -> None:

@@ -138,8 +138,7 @@ def build(parts: Sequence[Part], options: Options, choice: Choice, host: Host) -
     if options.wait:
         environment["MMPI_WAIT"] = options.wait
     if options.first:
-        others = host.environ.get("LD_PRELOAD")
-        environment["LD_PRELOAD"] = f"{options.first}:{others}" if others else options.first
+        environment["LD_PRELOAD"] = preload(options.first, host.environ.get("LD_PRELOAD"))
     if options.trace:
         environment["MMPI_TRACE"] = options.trace
         if options.hosts and all(part.argv[:1] == (sys.executable,) for part in parts):  # else some ranks would not take part
@@ -163,8 +162,12 @@ def giving_way(part: Part, preloaded: str | None) -> Part:
     """A part whose program gives way while it waits. (A path with a space or a colon cannot be preloaded; Python with mmpi needs no help.)"""
     if " " in YIELDING or ":" in YIELDING:
         return part
-    others = part.env.get("LD_PRELOAD", preloaded)
-    return part._replace(env={**part.env, "LD_PRELOAD": f"{YIELDING}:{others}" if others else YIELDING})
+    return part._replace(env={**part.env, "LD_PRELOAD": preload(YIELDING, part.env.get("LD_PRELOAD", preloaded))})
+
+
+def preload(library: str, others: str | None) -> str:
+    """LD_PRELOAD with this library before all others."""
+    return f"{library}:{others}" if others else library
 
 
 def folder_of_jobs() -> str:
